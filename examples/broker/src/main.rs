@@ -1,0 +1,2 @@
+//! p2pgate-broker
+fn main() {}

@@ -1,0 +1,2 @@
+//! p2pgate-recorder
+fn main() {}
