@@ -2,7 +2,9 @@
 
 use super::name::Name;
 use super::value::decode_exactly;
-use super::{Candidate, Candidates, Host, MAX_BYTES, MAX_LINES, ParseError, Problem, Secret, SecretText, Source};
+use super::{
+    Candidate, Candidates, Host, MAX_BYTES, MAX_LINES, ParseError, Problem, Secret, SecretText, Source,
+};
 use crate::identifier;
 
 /// The value of a line, with what an error has to say about its place.
@@ -33,7 +35,9 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn identifier(self) -> Parsed<&'a str> {
-        identifier::check(self.text).map(|()| self.text).map_err(|error| self.fail(Problem::Identifier(error)))
+        identifier::check(self.text)
+            .map(|()| self.text)
+            .map_err(|error| self.fail(Problem::Identifier(error)))
     }
 
     pub(super) fn file_name(self) -> Parsed<&'a str> {
@@ -54,7 +58,10 @@ impl<'a> Value<'a> {
 
     /// The value for `text` in `choices`.
     pub(super) fn choice<T: Copy>(self, choices: [(&str, T); 2]) -> Parsed<T> {
-        self.some(choices.iter().find(|(text, _)| *text == self.text).map(|(_, value)| *value), Problem::Choice)
+        self.some(
+            choices.iter().find(|(text, _)| *text == self.text).map(|(_, value)| *value),
+            Problem::Choice,
+        )
     }
 
     pub(super) fn host(self) -> Parsed<Host<'a>> {
@@ -63,7 +70,10 @@ impl<'a> Value<'a> {
 
     fn candidate(self) -> Parsed<Candidate<'a>> {
         let (address, port) = self.some(self.text.split_once(' '), Problem::Host)?;
-        Ok(Candidate { address: Self { text: address, ..self }.host()?, port: Self { text: port, ..self }.u16()? })
+        Ok(Candidate {
+            address: Self { text: address, ..self }.host()?,
+            port: Self { text: port, ..self }.u16()?,
+        })
     }
 
     pub(super) fn bytes<const N: usize>(self) -> Parsed<[u8; N]> {
@@ -73,13 +83,14 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn secret(self) -> Parsed<Secret> {
-        self.bytes().map(Secret::new)
+        self.some(SecretText::new(self.text).key(), Problem::Binary)
     }
 
     pub(super) fn source(self) -> Parsed<Source> {
         let mut bytes = [0; 32];
         let decoded = <base64ct::Base64 as base64ct::Encoding>::decode(self.text, &mut bytes).ok();
-        let source = decoded.filter(|source| source.len() >= 8).and_then(|source| Source::from_slice(source).ok());
+        let source =
+            decoded.filter(|source| source.len() >= 8).and_then(|source| Source::from_slice(source).ok());
         self.some(source, Problem::Binary)
     }
 }
@@ -130,19 +141,20 @@ impl<'a> Lines<'a> {
 
     /// The next line, if there is one.
     pub(super) fn next(&mut self) -> Option<&'a str> {
-        let (line, rest) = self.rest.split_once('\n')?;
-        self.rest = rest;
-        self.line += 1;
-        Some(line)
+        self.next_if(Some)
     }
 
-    /// The rest of the next line, if it starts with `prefix`. Otherwise nothing is taken.
+    /// The rest of the next line if it starts with `prefix`; otherwise the line stays.
     pub(super) fn next_after(&mut self, prefix: &str) -> Option<&'a str> {
+        self.next_if(|line| line.strip_prefix(prefix))
+    }
+
+    fn next_if<T>(&mut self, wanted: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
         let (line, rest) = self.rest.split_once('\n')?;
-        let value = line.strip_prefix(prefix)?;
+        let taken = wanted(line)?;
         self.rest = rest;
         self.line += 1;
-        Some(value)
+        Some(taken)
     }
 
     /// The value of the next line, which the figure has here.
@@ -157,9 +169,15 @@ impl<'a> Lines<'a> {
         Ok(value)
     }
 
-    /// Whether the next line starts with `name` and a colon.
-    pub(super) fn starts_with(&self, name: Name) -> bool {
-        self.rest.strip_prefix(name.text()).is_some_and(|rest| rest.starts_with(':'))
+    /// Takes the next line if it is `line`.
+    pub(super) fn next_line_is(&mut self, line: &str) -> bool {
+        self.next_if(|next| (next == line).then_some(())).is_some()
+    }
+
+    /// The known name that the next line starts with. The line stays.
+    pub(super) fn next_name(&self) -> Option<Name> {
+        let (line, _) = self.rest.split_once('\n')?;
+        Name::find(line.split_once(':')?.0)
     }
 
     /// Reads all further lines, for [`Lines::get`] to look up.
@@ -195,7 +213,9 @@ impl<'a> Lines<'a> {
     /// Whether a further line says `1`. Without the line it doesn't.
     pub(super) fn flag(&self, name: Name) -> Parsed<bool> {
         let value = self.found[name as usize];
-        value.filter(|value| value.text != "1").map_or(Ok(value.is_some()), |value| Err(value.fail(Problem::Choice)))
+        value
+            .filter(|value| value.text != "1")
+            .map_or(Ok(value.is_some()), |value| Err(value.fail(Problem::Choice)))
     }
 
     /// The `Candidate` lines.

@@ -8,9 +8,6 @@ use crate::identifier;
 pub struct List<'a>(&'a str);
 
 impl<'a> List<'a> {
-    /// An empty list.
-    pub const EMPTY: List<'static> = List("");
-
     /// Checks `text`: nothing, or identifiers parted by commas. Repeated identifiers pass.
     pub(super) fn parse(text: &'a str) -> Result<Self, Problem> {
         let list = Self(text);

@@ -11,9 +11,10 @@ mod list;
 mod name;
 mod parse;
 mod value;
+mod writer;
 
 pub use error::{EncodeError, ParseError, Problem};
-pub use list::{List, ListChange};
+pub use list::{Identifiers, List, ListChange};
 pub use value::{Candidate, Candidates, Host, MAX_CANDIDATES, Secret, SecretText, Source, StatusCode};
 
 /// The largest message, in bytes, its last LF included.

@@ -36,7 +36,7 @@ names! {
     Digest = "Digest",
     EncryptKey = "Encrypt Key",
     Expires = "Expires",
-    FileName = "Name",
+    Recording = "Name",
     Frame = "Frame",
     Handle = "Handle",
     Hash = "Hash",

@@ -203,5 +203,6 @@ impl fmt::Debug for Secret {
 /// Decodes base64 of exactly as many bytes as `bytes` has.
 pub(super) fn decode_exactly(text: &str, bytes: &mut [u8]) -> bool {
     let length = bytes.len();
-    text.len() == length.div_ceil(3) * 4 && Base64::decode(text, bytes).is_ok_and(|decoded| decoded.len() == length)
+    text.len() == length.div_ceil(3) * 4
+        && Base64::decode(text, bytes).is_ok_and(|decoded| decoded.len() == length)
 }
