@@ -5,6 +5,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod identifier;
 pub mod link;
 pub mod message;
 pub mod mpeg;

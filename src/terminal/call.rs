@@ -1,0 +1,500 @@
+//! From the query to the peer link, on both sides (rows P3–P6, V8, V9; Fig. 11 S1101–S1109, Fig. 13 S1301–S1312).
+
+use super::event::{ClosedCause, Denied, Destination, Event, SessionId, TransferFailure};
+use super::incoming::write_token;
+use super::machine::{Input, Machine, TransmitError};
+use super::session::{MAX_CANDIDATES, Password, Phase, Secure, Session, TransferState};
+use super::{CallError, IDLE_MS};
+use crate::identifier::Identifier;
+use crate::link::{self, Handle, Handshake, LaneToken, MaxRecord, PeerGrant, Psk, PublicKey, Record};
+use crate::message::{
+    Accepted, CalleeAddress, CallerNotice, Denial, Host, Message, Request, TunnelToken,
+};
+use core::net::{IpAddr, SocketAddr};
+use heapless::Vec;
+
+const QUERY_MS: u64 = 30_000;
+/// Between the attempts at a callee's addresses.
+const STAGGER_MS: u64 = 250;
+/// For all of a callee's addresses; then a tunnel is asked for.
+const DIAL_MS: u64 = 5_000;
+const TUNNEL_MS: u64 = 15_000;
+const HANDSHAKE_MS: u64 = 10_000;
+/// How long a callee waits for a caller if the broker doesn't say.
+const GRANT_MS: u64 = 60_000;
+/// The longest that a grant is believed.
+const GRANT_MAX_MS: u64 = 3_600_000;
+/// How many failed handshakes a grant survives.
+const TRIES: u8 = 3;
+/// Longest M13 or M14.
+const TEXT: usize = 448;
+
+impl Session {
+    pub(super) fn next_deadline(&self) -> u64 {
+        if self.phase == Phase::Dialling && usize::from(self.tried) < self.candidates.len() {
+            self.deadline.min(self.next_attempt)
+        } else {
+            self.deadline
+        }
+    }
+}
+
+impl Machine<'_> {
+    // --- the caller -----------------------------------------------------------------------------------------------
+
+    pub(super) fn call(&mut self, callee: &Identifier, now: u64) -> Result<SessionId, CallError> {
+        if callee.as_str() == self.core.identifier.as_str() {
+            return Err(CallError::Oneself);
+        }
+        if !self.core.control.is_online() {
+            return Err(CallError::Offline);
+        }
+        let index = self.idle_session().ok_or(CallError::NoSession)?;
+        if !self.peers().has_place(callee.as_str()) {
+            return Err(CallError::TooManyPeers);
+        }
+        let session = &mut self.sessions[index];
+        session.reset();
+        session.phase = Phase::Query;
+        session.grant.caller = true;
+        session.grant.peer = Some(callee.clone());
+        session.deadline = now + QUERY_MS;
+        Ok(self.id(index))
+    }
+
+    fn asked(&self, transaction: Option<u32>) -> Option<usize> {
+        let awaits = |session: &Session| {
+            matches!(session.phase, Phase::AwaitGrant | Phase::AwaitTunnel)
+                && session.grant.caller
+                && Some(session.grant.transaction) == transaction
+        };
+        self.sessions.iter().position(awaits)
+    }
+
+    fn with_handle(&self, handle: &Handle) -> Option<usize> {
+        self.sessions
+            .iter()
+            .position(|session| session.phase != Phase::Idle && session.grant.handle.as_ref() == Some(handle))
+    }
+
+    pub(super) fn caller_permitted(&mut self, transaction: Option<u32>) {
+        if let Some(index) = self.asked(transaction) {
+            let session = self.id(index);
+            self.core.emit(Event::Permitted { session });
+        }
+    }
+
+    pub(super) fn caller_denied(&mut self, transaction: Option<u32>, denial: Denied, retry_after: Option<u32>) {
+        if let Some(index) = self.asked(transaction) {
+            self.deny(index, denial, retry_after);
+        }
+    }
+
+    /// M11 (S1104): where the callee is, and what proves this terminal to it.
+    pub(super) fn caller_granted(&mut self, address: &CalleeAddress<'_>, now: u64) {
+        let Some(index) = self.asked(address.transaction) else { return };
+        let (Some(handle), Some(key), Some(psk)) = (address.handle, address.callee_key, address.encrypt_key.key()) else {
+            return self.deny(index, Denied::NoAnswer, None);
+        };
+        let passwords = Password::new(address.password).zip(address.callee_password.and_then(Password::new));
+        let Some((caller_password, callee_password)) = passwords else {
+            return self.deny(index, Denied::NoAnswer, None);
+        };
+        let key = PublicKey::new(key);
+        let allow_loopback = self.core.allow_loopback;
+        let first = (address.address, address.port.unwrap_or(0));
+        let further = address.candidates.iter().map(|candidate| (candidate.address, candidate.port));
+        let mut candidates: Vec<SocketAddr, MAX_CANDIDATES> = Vec::new();
+        for (host, port) in core::iter::once(first).chain(further) {
+            if let Host::Ip(ip) = host
+                && is_dialled(ip, port, allow_loopback)
+            {
+                // Beyond four they are not tried.
+                let _ = candidates.push(SocketAddr::new(ip, port));
+            }
+        }
+        let session = &mut self.sessions[index];
+        session.candidates = candidates;
+        session.grant.handle = Some(handle);
+        session.grant.key = Some(key);
+        session.grant.psk = Some(Psk::new(*psk.expose()));
+        session.grant.caller_password = caller_password;
+        session.grant.callee_password = callee_password;
+        let Some(peer) = session.grant.peer.clone() else { return };
+        if !self.peers().key_fits(peer.as_str(), &key) {
+            return self.deny(index, Denied::KeyChanged, None);
+        }
+        let id = self.id(index);
+        self.core.emit(Event::Granted { session: id });
+        self.dial(index, now);
+    }
+
+    /// Tries the candidates from the first on.
+    fn dial(&mut self, index: usize, now: u64) {
+        let session = &mut self.sessions[index];
+        session.phase = Phase::Dialling;
+        session.tried = 0;
+        session.deadline = now + DIAL_MS;
+        self.dial_next(index, now);
+    }
+
+    fn dial_next(&mut self, index: usize, now: u64) {
+        let session = &self.sessions[index];
+        let place = usize::from(session.tried);
+        let Some(&candidate) = session.candidates.get(place) else {
+            if session.attempts.iter().all(Option::is_none) {
+                self.ask_tunnel(index, now);
+            }
+            return;
+        };
+        let link = self.core.new_link();
+        let session = &mut self.sessions[index];
+        session.attempts[place] = Some(link);
+        session.tried += 1;
+        session.next_attempt = now + STAGGER_MS;
+        self.core.emit(Event::Connect { link, to: Destination::Address(candidate) });
+    }
+
+    pub(super) fn attempt_opened(&mut self, index: usize, attempt: usize, now: u64) {
+        let session = &mut self.sessions[index];
+        session.link = session.attempts[attempt].take();
+        session.address = session.candidates.get(attempt).copied();
+        self.close_attempts(index);
+        self.request(index, now);
+    }
+
+    pub(super) fn attempt_failed(&mut self, index: usize, attempt: usize, now: u64) {
+        self.sessions[index].attempts[attempt] = None;
+        self.dial_next(index, now);
+    }
+
+    fn close_attempts(&mut self, index: usize) {
+        for attempt in 0..MAX_CANDIDATES {
+            if let Some(link) = self.sessions[index].attempts[attempt].take() {
+                self.core.emit(Event::Close { link });
+            }
+        }
+    }
+
+    /// No address led to the callee: the same peer link, unchanged, through the broker.
+    fn ask_tunnel(&mut self, index: usize, now: u64) {
+        self.close_attempts(index);
+        if !self.core.control.is_online() || !self.core.control.relay {
+            return self.deny(index, Denied::Unreachable, None);
+        }
+        let session = &mut self.sessions[index];
+        session.phase = Phase::AskTunnel;
+        session.tunnel = true;
+        session.address = None;
+        session.deadline = now + TUNNEL_MS;
+        let session = self.id(index);
+        self.core.emit(Event::Tunnelling { session });
+    }
+
+    pub(super) fn tunnel_token(&mut self, tunnel: &TunnelToken, now: u64) {
+        let Some(index) = self.with_handle(&tunnel.handle) else { return };
+        let token = LaneToken::new(*tunnel.token.expose());
+        match self.sessions[index].phase {
+            Phase::AwaitTunnel => {
+                let link = self.core.new_link();
+                let session = &mut self.sessions[index];
+                session.link = Some(link);
+                session.tunnel_token = Some(token);
+                session.phase = Phase::DiallingTunnel;
+                session.deadline = now + TUNNEL_MS;
+                self.core.emit(Event::Connect { link, to: Destination::Broker });
+            }
+            Phase::Expected => {
+                self.sessions[index].tunnel = true;
+                self.dial_tunnel(token, now);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn tunnel_refused(&mut self, transaction: Option<u32>) {
+        self.caller_denied(transaction, Denied::Unreachable, None);
+    }
+
+    pub(super) fn peer_opened(&mut self, index: usize, now: u64) {
+        if self.sessions[index].phase == Phase::DiallingTunnel {
+            self.request(index, now);
+        }
+    }
+
+    /// A connection is there: M13 goes out in handshake message 1 (S1107).
+    fn request(&mut self, index: usize, now: u64) {
+        let ephemeral = self.core.entropy.draw();
+        let core = &*self.core;
+        let session = &mut self.sessions[index];
+        let grant = &session.grant;
+        let (Some(peer), Some(key), Some(handle), Some(psk)) = (&grant.peer, &grant.key, grant.handle, &grant.psk) else {
+            return self.deny(index, Denied::NoAnswer, None);
+        };
+        let peer_grant =
+            PeerGrant { handle, caller: core.identifier.as_str(), callee: peer.as_str(), remote: key, psk };
+        match Handshake::peer_initiator(&core.secret, &peer_grant, core.max_record, ephemeral) {
+            Ok(handshake) => {
+                session.secure = Secure::Handshake(handshake);
+                session.phase = Phase::Requesting;
+                session.deadline = now + HANDSHAKE_MS;
+            }
+            Err(_) => self.deny(index, Denied::NoAnswer, None),
+        }
+    }
+
+    /// What answered at an address was not the callee, or nothing: the other addresses are tried, then a tunnel.
+    fn try_elsewhere(&mut self, index: usize, denial: Denied, now: u64) {
+        let session = &mut self.sessions[index];
+        if let Some(link) = session.link.take() {
+            self.core.emit(Event::Close { link });
+        }
+        let session = &mut self.sessions[index];
+        session.secure = Secure::None;
+        let Some(address) = session.address.take() else { return self.deny(index, denial, None) };
+        session.candidates.retain(|candidate| *candidate != address);
+        self.dial(index, now);
+    }
+
+    // --- the callee -----------------------------------------------------------------------------------------------
+
+    /// M12 (S1208): who will call, and how it proves itself. The callee decides by its *own* list and pins.
+    pub(super) fn callee_notice(&mut self, notice: &CallerNotice<'_>, now: u64) -> Result<(), Denial> {
+        let (Some(handle), Some(key), Some(psk)) = (notice.handle, notice.caller_key, notice.encrypt_key.key()) else {
+            return Err(Denial::NotConnected);
+        };
+        let passwords = Password::new(notice.password).zip(notice.callee_password.and_then(Password::new));
+        let (caller_password, callee_password) = passwords.ok_or(Denial::NotConnected)?;
+        let peer = Identifier::new(notice.caller).map_err(|_| Denial::NotConnected)?;
+        let key = PublicKey::new(key);
+        let (permitted, fits) = (self.peers().is_permitted(notice.caller), self.peers().key_fits(notice.caller, &key));
+        if !permitted || !fits {
+            self.core.emit(Event::Unexpected { key_changed: permitted });
+            return Err(Denial::NotPermitted);
+        }
+        if !self.is_free() || self.with_handle(&handle).is_some() {
+            return Err(Denial::NotConnected);
+        }
+        let index = self.idle_session().ok_or(Denial::NotConnected)?;
+        let lifetime = notice.expires.map_or(GRANT_MS, |seconds| u64::from(seconds) * 1_000).min(GRANT_MAX_MS);
+        let session = &mut self.sessions[index];
+        session.reset();
+        session.phase = Phase::Noticed;
+        session.tries = TRIES;
+        session.deadline = now + lifetime;
+        session.grant.peer = Some(peer);
+        session.grant.key = Some(key);
+        session.grant.handle = Some(handle);
+        session.grant.psk = Some(Psk::new(*psk.expose()));
+        session.grant.caller_password = caller_password;
+        session.grant.callee_password = callee_password;
+        session.grant.transaction = notice.transaction.unwrap_or(0);
+        let session = self.id(index);
+        self.core.emit(Event::Expected { session });
+        Ok(())
+    }
+
+    // --- both -----------------------------------------------------------------------------------------------------
+
+    pub(super) fn peer_transmit(&mut self, index: usize, out: &mut [u8], now: u64) -> Result<usize, TransmitError> {
+        let session = &mut self.sessions[index];
+        match session.phase {
+            Phase::Requesting => {
+                if let Some(token) = &session.tunnel_token {
+                    let length = write_token(token, out)?;
+                    session.tunnel_token = None;
+                    return Ok(length);
+                }
+                let identifier = self.core.identifier.as_str();
+                let request = Request { identifier, password: session.grant.caller_password.text() };
+                let length = write_handshake(&mut session.secure, &Message::Request(request), out)?;
+                session.phase = Phase::AwaitAnswer;
+                Ok(length)
+            }
+            Phase::Answering { accept: true } => {
+                let callee_password = Some(session.grant.callee_password.text());
+                let accepted = Message::Accepted(Accepted { transaction: None, callee_password });
+                let length = write_handshake(&mut session.secure, &accepted, out)?;
+                self.open(index, now);
+                Ok(length)
+            }
+            Phase::Answering { accept: false } => {
+                let denial = Denial::NotPermitted;
+                let denied = crate::message::Denied { denial, transaction: None, cause: None, retry_after: None };
+                let length = write_handshake(&mut session.secure, &Message::Denied(denied), out)?;
+                self.end_session(index, ClosedCause::Protocol);
+                Ok(length)
+            }
+            Phase::Open => self.transfer_transmit(index, out, now),
+            _ => Ok(0),
+        }
+    }
+
+    pub(super) fn peer_input(&mut self, index: usize, bytes: &mut [u8], now: u64) -> Input {
+        let session = &mut self.sessions[index];
+        let max = if session.phase == Phase::Open { self.core.max_record } else { MaxRecord::MIN };
+        let total = match link::record(bytes, max) {
+            Ok(Record::NeedMore(total)) => return Input::need(total),
+            Ok(Record::Complete(total)) => total,
+            Err(_) => return self.peer_broken(index, now),
+        };
+        let record = &mut bytes[..total];
+        match (&mut session.secure, session.phase) {
+            (Secure::Transport(transport), Phase::Open) => {
+                let Ok(range) = transport.open(record) else { return self.peer_broken(index, now) };
+                session.deadline = now + IDLE_MS;
+                let generation = session.generation;
+                match Message::parse(&record[range]) {
+                    Ok(message) if self.peer_message(index, &message, now) => {}
+                    _ => return self.peer_broken(index, now),
+                }
+                if self.sessions[index].generation == generation { Input::progress(total) } else { Input::closed() }
+            }
+            (Secure::Handshake(handshake), Phase::AwaitAnswer) => {
+                let Ok(range) = handshake.read(record) else { return self.peer_broken(index, now) };
+                match Message::parse(&record[range]) {
+                    Ok(Message::Accepted(Accepted { callee_password: Some(password), .. }))
+                        if session.grant.callee_password.fits(password) =>
+                    {
+                        self.open(index, now);
+                        Input::progress(total)
+                    }
+                    Ok(Message::Denied(_)) => {
+                        self.deny(index, Denied::Callee, None);
+                        Input::closed()
+                    }
+                    _ => {
+                        self.deny(index, Denied::NotTheCallee, None);
+                        Input::closed()
+                    }
+                }
+            }
+            // A callee's answer is still to be written: the caller has nothing to say yet.
+            (_, Phase::Answering { .. }) => Input::blocked(),
+            _ => self.peer_broken(index, now),
+        }
+    }
+
+    /// Both handshake messages are through, and each end has proven itself.
+    fn open(&mut self, index: usize, now: u64) {
+        let session = &mut self.sessions[index];
+        let Secure::Handshake(handshake) = core::mem::replace(&mut session.secure, Secure::None) else { return };
+        let Ok(transport) = handshake.finish() else { return self.peer_lost(index, now) };
+        session.secure = Secure::Transport(transport);
+        session.phase = Phase::Open;
+        session.deadline = now + IDLE_MS;
+        // Valid once.
+        session.grant.caller_password = Password::default();
+        session.grant.callee_password = Password::default();
+        session.grant.psk = None;
+        let tunnel = session.tunnel;
+        let (peer, key) = (session.grant.peer.clone(), session.grant.key);
+        if let (Some(peer), Some(key)) = (peer, key)
+            && self.peers().pin(&peer, &key) == Ok(true)
+        {
+            self.persist();
+        }
+        let session = self.id(index);
+        self.core.emit(Event::Connected { session, tunnel });
+    }
+
+    fn peer_broken(&mut self, index: usize, now: u64) -> Input {
+        match self.sessions[index].phase {
+            Phase::Open => self.end_session(index, ClosedCause::Protocol),
+            _ => self.peer_lost_before(index, Denied::NotTheCallee, now),
+        }
+        Input::closed()
+    }
+
+    pub(super) fn peer_lost(&mut self, index: usize, now: u64) {
+        match self.sessions[index].phase {
+            Phase::Open => self.end_session(index, ClosedCause::OtherEnd),
+            _ => self.peer_lost_before(index, Denied::Unreachable, now),
+        }
+    }
+
+    fn peer_lost_before(&mut self, index: usize, denial: Denied, now: u64) {
+        if self.sessions[index].grant.caller {
+            self.try_elsewhere(index, denial, now);
+        } else {
+            self.end_session(index, ClosedCause::OtherEnd);
+        }
+    }
+
+    pub(super) fn session_timeout(&mut self, index: usize, now: u64) {
+        let session = &self.sessions[index];
+        match session.phase {
+            Phase::Idle => {}
+            Phase::Query | Phase::AwaitGrant => self.deny(index, Denied::NoAnswer, None),
+            Phase::AskTunnel | Phase::AwaitTunnel | Phase::DiallingTunnel => self.deny(index, Denied::Unreachable, None),
+            Phase::Dialling if now < session.deadline => self.dial_next(index, now),
+            Phase::Dialling => self.ask_tunnel(index, now),
+            Phase::Requesting | Phase::AwaitAnswer => self.peer_lost_before(index, Denied::Unreachable, now),
+            Phase::Noticed | Phase::Expected | Phase::Answering { .. } => self.end_session(index, ClosedCause::Idle),
+            Phase::Open if session.transfer.state == TransferState::None => self.end_session(index, ClosedCause::Idle),
+            Phase::Open => self.fail_transfer(index, TransferFailure::Idle, "nothing moved for too long", now),
+        }
+    }
+
+    pub(super) fn withdrawn(&mut self, handle: &Handle) {
+        let Some(index) = self.with_handle(handle) else { return };
+        if self.sessions[index].grant.caller && self.sessions[index].phase != Phase::Open {
+            self.deny(index, Denied::Broker(Denial::NotPermitted), None);
+        } else {
+            self.end_session(index, ClosedCause::Withdrawn);
+        }
+    }
+
+    /// The end of a call that never became a session.
+    pub(super) fn deny(&mut self, index: usize, denial: Denied, retry_after: Option<u32>) {
+        let session = self.id(index);
+        self.empty(index);
+        self.core.emit(Event::Denied { session, denial, retry_after });
+    }
+
+    /// The end of a session, whatever it is at.
+    pub(super) fn end_session(&mut self, index: usize, cause: ClosedCause) {
+        let session = self.id(index);
+        if self.sessions[index].grant.caller && self.sessions[index].phase != Phase::Open {
+            let denial = if cause == ClosedCause::Idle { Denied::NoAnswer } else { Denied::Unreachable };
+            return self.deny(index, denial, None);
+        }
+        if self.sessions[index].transfer.state != TransferState::None {
+            let failure = match cause {
+                ClosedCause::Here => TransferFailure::Abandoned,
+                ClosedCause::Idle => TransferFailure::Idle,
+                ClosedCause::OtherEnd | ClosedCause::Withdrawn | ClosedCause::Protocol => TransferFailure::OtherEnd,
+            };
+            self.core.emit(Event::TransferFailed { session, failure });
+        }
+        self.empty(index);
+        self.core.emit(Event::Closed { session, cause });
+    }
+
+    fn empty(&mut self, index: usize) {
+        let session = &mut self.sessions[index];
+        for link in session.links() {
+            self.core.emit(Event::Close { link });
+        }
+        if let Some(handle) = session.grant.handle {
+            self.core.control.release(handle);
+        }
+        session.reset();
+    }
+}
+
+/// Writes M13 or M14 in its handshake message.
+fn write_handshake(secure: &mut Secure, message: &Message<'_>, out: &mut [u8]) -> Result<usize, TransmitError> {
+    let Secure::Handshake(handshake) = secure else { return Err(TransmitError::Closed) };
+    let mut text = zeroize::Zeroizing::new([0; TEXT]);
+    let length = message.encode(&mut text[..]).map_err(|_| TransmitError::TextTooLong)?;
+    handshake.write(&text[..length], out).map_err(TransmitError::of_handshake)
+}
+
+/// What a broker may make a caller connect to: nothing on the caller itself, unless the broker is there too, and no group.
+fn is_dialled(ip: IpAddr, port: u16, allow_loopback: bool) -> bool {
+    let ip = ip.to_canonical();
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    port != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast && (allow_loopback || !ip.is_loopback())
+}
+

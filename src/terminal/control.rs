@@ -1,0 +1,546 @@
+//! The control link: hello, registration, address, and the broker's questions (rows P2, P6, V5, V8).
+
+use super::event::{Denied, Destination, Event, LinkId, OfflineCause};
+use super::machine::{Input, Machine, Step, TEXT_MIN, TransmitError};
+use super::peers::Peers;
+use super::session::{LaneState, Phase, Secure};
+use crate::link::{self, Handle, Handshake, MaxRecord, Record, Transport};
+use crate::message::{
+    Accepted, Address, Candidate, Denial, Hello, Host, ListChange, Message, Ping, Query, Register, Release, Status, StatusAnswer,
+    StatusCode, Transfer, Tunnel,
+};
+use heapless::Vec;
+
+const HANDSHAKE_MS: u64 = 10_000;
+const ANSWER_MS: u64 = 15_000;
+const PING_MS: u64 = 30_000;
+const BACKOFF_MS: u64 = 1_000;
+const BACKOFF_MAX_MS: u64 = 60_000;
+/// How many answers to the broker's questions wait at most; then nothing more is read from it.
+const ANSWERS: usize = 8;
+
+/// The control link's state.
+pub(super) struct Control {
+    pub(super) state: ControlState,
+    pub(super) link: Option<LinkId>,
+    pub(super) secure: Secure,
+    /// When the state has lasted too long (or, waiting, long enough).
+    pub(super) deadline: u64,
+    failures: u8,
+    hello: u32,
+    register: Option<(u32, u64)>,
+    address: AddressState,
+    answers: Vec<(Option<u32>, Answer), ANSWERS>,
+    releases: Vec<Handle, ANSWERS>,
+    ping: Option<u32>,
+    pub(super) relay: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ControlState {
+    /// Not wanted, or given up.
+    Off,
+    /// It is tried again at the deadline.
+    Waiting,
+    Dialling,
+    /// Handshake message 1 is to be written.
+    Opening,
+    /// Handshake message 2 is awaited.
+    AwaitHandshake,
+    /// HELLO is to be sent.
+    Hello,
+    /// Its answer is awaited.
+    AwaitWelcome,
+    Online,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AddressState {
+    Unsent,
+    Sent(u32),
+    Known,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// M16.
+    Status { acceptable: bool },
+    /// M12's, when no session is given to it.
+    Denied(Denial),
+}
+
+/// The next text for the broker.
+#[derive(Clone, Copy)]
+enum Outgoing {
+    Hello,
+    Answer,
+    Register,
+    Address,
+    Notice(usize),
+    Query(usize),
+    AskBroker(usize, usize),
+    Tunnel(usize),
+    Release,
+    Ping,
+}
+
+impl Control {
+    pub(super) const OFF: Self = Self {
+        state: ControlState::Off,
+        link: None,
+        secure: Secure::None,
+        deadline: u64::MAX,
+        failures: 0,
+        hello: 0,
+        register: None,
+        address: AddressState::Unsent,
+        answers: Vec::new(),
+        releases: Vec::new(),
+        ping: None,
+        relay: false,
+    };
+
+    pub(super) fn is_online(&self) -> bool {
+        self.state == ControlState::Online
+    }
+
+    pub(super) fn address_changed(&mut self) {
+        self.address = AddressState::Unsent;
+    }
+
+    /// Tells the broker when there is room; a broker that isn't told finds out by itself.
+    pub(super) fn release(&mut self, handle: Handle) {
+        if self.is_online() {
+            let _ = self.releases.push(handle);
+        }
+    }
+}
+
+impl Machine<'_> {
+    pub(super) fn control_connect(&mut self, now: u64) {
+        if !matches!(self.core.control.state, ControlState::Off | ControlState::Waiting) {
+            return;
+        }
+        let link = self.core.new_link();
+        let control = &mut self.core.control;
+        control.state = ControlState::Dialling;
+        control.link = Some(link);
+        control.deadline = now + HANDSHAKE_MS;
+        self.core.emit(Event::Connect { link, to: Destination::Broker });
+    }
+
+    pub(super) fn control_opened(&mut self, now: u64) {
+        let ephemeral = self.core.entropy.draw();
+        let core = &mut *self.core;
+        let handshake = Handshake::control_initiator(&core.secret, &core.broker_key, core.max_record, ephemeral);
+        core.control.secure = Secure::Handshake(handshake);
+        core.control.state = ControlState::Opening;
+        core.control.deadline = now + HANDSHAKE_MS;
+    }
+
+    /// The control link is gone: it is tried again, later each time, unless that can't help.
+    pub(super) fn control_lost(&mut self, cause: OfflineCause, now: u64) {
+        let control = &mut self.core.control;
+        let link = control.link;
+        let failures = control.failures.saturating_add(1);
+        let again = !matches!(cause, OfflineCause::NotEnrolled | OfflineCause::Displaced);
+        *control = Control { failures, ..Control::OFF };
+        if again {
+            let backoff = BACKOFF_MS.saturating_mul(1 << u32::from(failures.min(7) - 1)).min(BACKOFF_MAX_MS);
+            // A quarter of it by chance, so that a broker that comes back isn't met by everybody at once.
+            let jitter = u64::from(u16::from_be_bytes(self.core.entropy.draw())) * (backoff / 4) / 65_536;
+            let control = &mut self.core.control;
+            control.state = ControlState::Waiting;
+            control.deadline = now + backoff + jitter;
+        }
+        self.core.book.registered = None;
+        if let Some(link) = link {
+            self.core.emit(Event::Close { link });
+        }
+        self.core.emit(Event::Offline { cause });
+        // Whoever waits for the broker's answer waits in vain: they end at the next time-out.
+        for session in self.sessions.iter_mut() {
+            let waits = matches!(
+                session.phase,
+                Phase::Query | Phase::AwaitGrant | Phase::AskTunnel | Phase::AwaitTunnel | Phase::Noticed
+            );
+            let lane_waits =
+                session.lanes.iter().any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker));
+            if waits || lane_waits {
+                session.deadline = now;
+            }
+        }
+    }
+
+    pub(super) fn control_timeout(&mut self, now: u64) {
+        if now < self.core.control.deadline {
+            return;
+        }
+        match self.core.control.state {
+            ControlState::Off => self.core.control.deadline = u64::MAX,
+            ControlState::Waiting => self.control_connect(now),
+            ControlState::Online if self.core.control.ping.is_none() => {
+                self.core.control.ping = Some(0);
+                self.core.control.deadline = now + ANSWER_MS;
+            }
+            _ => self.control_lost(OfflineCause::Unreachable, now),
+        }
+    }
+
+    // --- in -------------------------------------------------------------------------------------------------------
+
+    pub(super) fn control_input(&mut self, bytes: &mut [u8], now: u64) -> Input {
+        let awaits = self.core.control.state == ControlState::AwaitHandshake;
+        if self.core.control.answers.is_full() {
+            return Input::blocked();
+        }
+        let max = if awaits { MaxRecord::MIN } else { self.core.max_record };
+        let total = match link::record(bytes, max) {
+            Ok(Record::NeedMore(total)) => return Input::need(total),
+            Ok(Record::Complete(total)) => total,
+            Err(_) => return self.control_broken(OfflineCause::Broker, now),
+        };
+        let record = &mut bytes[..total];
+        let control = &mut self.core.control;
+        match core::mem::replace(&mut control.secure, Secure::None) {
+            Secure::Handshake(mut handshake) if awaits => {
+                if handshake.read(record).is_err() {
+                    return self.control_broken(OfflineCause::NotTheBroker, now);
+                }
+                let Ok(transport) = handshake.finish() else {
+                    return self.control_broken(OfflineCause::NotTheBroker, now);
+                };
+                control.secure = Secure::Transport(transport);
+                control.state = ControlState::Hello;
+                control.deadline = now + ANSWER_MS;
+                Input::progress(total)
+            }
+            Secure::Transport(mut transport) => {
+                let Ok(range) = transport.open(record) else {
+                    return self.control_broken(OfflineCause::Broker, now);
+                };
+                control.secure = Secure::Transport(transport);
+                let Ok(message) = Message::parse(&record[range]) else {
+                    return self.control_broken(OfflineCause::Broker, now);
+                };
+                match self.control_message(&message, now) {
+                    Ok(()) => Input::progress(total),
+                    Err(cause) => self.control_broken(cause, now),
+                }
+            }
+            // Nothing may come before it was asked for.
+            _ => self.control_broken(OfflineCause::NotTheBroker, now),
+        }
+    }
+
+    fn control_broken(&mut self, cause: OfflineCause, now: u64) -> Input {
+        self.control_lost(cause, now);
+        Input { consumed: 0, step: Step::Closed }
+    }
+
+    fn control_message(&mut self, message: &Message<'_>, now: u64) -> Result<(), OfflineCause> {
+        let online = self.core.control.is_online();
+        match message {
+            Message::Status(status) => return self.control_status(status, now),
+            _ if !online => return Err(OfflineCause::Broker),
+            Message::StatusQuery(query) => {
+                let acceptable = self.is_free();
+                self.answer(query.transaction, Answer::Status { acceptable });
+                self.core.emit(Event::Asked { acceptable });
+            }
+            Message::CallerNotice(notice) => {
+                if let Err(denial) = self.callee_notice(notice, now) {
+                    self.answer(notice.transaction, Answer::Denied(denial));
+                }
+            }
+            Message::Accepted(accepted) => self.caller_permitted(accepted.transaction),
+            Message::Denied(denied) => {
+                self.caller_denied(denied.transaction, Denied::Broker(denied.denial), denied.retry_after);
+            }
+            Message::CalleeAddress(address) => self.caller_granted(address, now),
+            Message::TransferAnswer(answer) => self.broker_answered(answer, now),
+            Message::TunnelToken(tunnel) => self.tunnel_token(tunnel, now),
+            Message::Withdraw(withdraw) => self.withdrawn(&withdraw.handle),
+            // Answers that nobody here asked for.
+            Message::Resolved(_) | Message::NotRegistered(_) => {}
+            _ => return Err(OfflineCause::Broker),
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, transaction: Option<u32>, answer: Answer) {
+        // There is room: nothing is read while the answers are full.
+        let _ = self.core.control.answers.push((transaction, answer));
+    }
+
+    fn control_status(&mut self, status: &Status<'_>, now: u64) -> Result<(), OfflineCause> {
+        let Some(transaction) = status.transaction else { return self.control_refused(status.code) };
+        let control = &mut self.core.control;
+        if control.state == ControlState::AwaitWelcome && transaction == control.hello {
+            if status.code != StatusCode::Done {
+                return self.control_refused(status.code);
+            }
+            control.state = ControlState::Online;
+            control.failures = 0;
+            control.relay = status.relay;
+            control.deadline = now + PING_MS;
+            self.core.ticket = None;
+            self.compare_lists(status);
+            self.core.emit(Event::Online { relay: status.relay });
+        } else if control.ping == Some(transaction) {
+            control.ping = None;
+            control.deadline = now + PING_MS;
+        } else if control.address == AddressState::Sent(transaction) {
+            control.address = AddressState::Known;
+            if status.code == StatusCode::Done {
+                self.core.emit(Event::AddressKnown);
+            }
+        } else if let Some((asked, revision)) = control.register
+            && asked == transaction
+        {
+            control.register = None;
+            match status.code {
+                StatusCode::Done => {
+                    Peers::new(self.places, &mut self.core.book).registered(revision);
+                    self.core.emit(Event::Registered { revision });
+                    // The list's entries are settled now: what is stored should say so.
+                    self.persist();
+                }
+                // The terminal's list wins: it goes out again, whole, under a later number.
+                StatusCode::Stale => self.overtake(status.revision.unwrap_or(revision)),
+                code => {
+                    // Not tried again by itself in this connection: it would be refused again.
+                    self.core.book.registered = Some(self.core.book.revision);
+                    self.core.book.whole = true;
+                    self.core.emit(Event::RegisterFailed { status: code.number() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn control_refused(&mut self, code: StatusCode) -> Result<(), OfflineCause> {
+        Err(match code {
+            StatusCode::NotEnrolled | StatusCode::Forbidden => OfflineCause::NotEnrolled,
+            StatusCode::Stale => OfflineCause::Displaced,
+            _ => OfflineCause::Broker,
+        })
+    }
+
+    /// The broker's list and this terminal's: this terminal's wins.
+    fn compare_lists(&mut self, status: &Status<'_>) {
+        let digest = Peers::new(self.places, &mut self.core.book).digest();
+        let revision = status.revision.unwrap_or(0);
+        let book = &mut self.core.book;
+        if revision == book.revision && (revision == 0 || status.digest == Some(digest)) {
+            Peers::new(self.places, &mut self.core.book).registered(revision);
+        } else if revision >= book.revision {
+            self.overtake(revision);
+        } else {
+            book.whole = true;
+        }
+    }
+
+    fn overtake(&mut self, revision: u64) {
+        let book = &mut self.core.book;
+        book.revision = book.revision.max(revision).saturating_add(1);
+        book.registered = None;
+        book.whole = true;
+        self.persist();
+    }
+
+    // --- out ------------------------------------------------------------------------------------------------------
+
+    pub(super) fn control_transmit(&mut self, out: &mut [u8], now: u64) -> Result<usize, TransmitError> {
+        let control = &mut self.core.control;
+        if control.state == ControlState::Opening {
+            let Secure::Handshake(handshake) = &mut control.secure else { return Ok(0) };
+            let length = handshake.write(&[], out).map_err(TransmitError::of_handshake)?;
+            control.state = ControlState::AwaitHandshake;
+            return Ok(length);
+        }
+        let Some(outgoing) = self.next_for_broker() else { return Ok(0) };
+        let transaction = self.core.next_transaction();
+        let Secure::Transport(transport) = core::mem::replace(&mut self.core.control.secure, Secure::None) else {
+            return Ok(0);
+        };
+        let result = self.encode_for_broker(outgoing, transaction, &transport, out);
+        let mut transport = transport;
+        let result = result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
+        self.core.control.secure = Secure::Transport(transport);
+        let length = result?;
+        self.sent_to_broker(outgoing, transaction, now);
+        Ok(length)
+    }
+
+    fn next_for_broker(&self) -> Option<Outgoing> {
+        let control = &self.core.control;
+        if control.state == ControlState::Hello {
+            return Some(Outgoing::Hello);
+        }
+        if !control.is_online() {
+            return None;
+        }
+        if !control.answers.is_empty() {
+            return Some(Outgoing::Answer);
+        }
+        if control.register.is_none() && !self.core.persisting && self.core.book.registered.is_none() {
+            return Some(Outgoing::Register);
+        }
+        if control.address == AddressState::Unsent && !self.core.addresses.is_empty() {
+            return Some(Outgoing::Address);
+        }
+        for (index, session) in self.sessions.iter().enumerate() {
+            match session.phase {
+                Phase::Noticed => return Some(Outgoing::Notice(index)),
+                Phase::Query => return Some(Outgoing::Query(index)),
+                Phase::AskTunnel => return Some(Outgoing::Tunnel(index)),
+                _ => {}
+            }
+            if let Some(lane) = session.lanes.iter().position(|lane| lane.state == LaneState::AskBroker) {
+                return Some(Outgoing::AskBroker(index, lane));
+            }
+        }
+        if !control.releases.is_empty() {
+            return Some(Outgoing::Release);
+        }
+        (control.ping == Some(0)).then_some(Outgoing::Ping)
+    }
+
+    /// Encodes the text where [`Transport::seal_in_place`] wants it, and gives its length.
+    fn encode_for_broker(
+        &mut self,
+        outgoing: Outgoing,
+        transaction: u32,
+        transport: &Transport,
+        out: &mut [u8],
+    ) -> Result<usize, TransmitError> {
+        let room = Transport::text_room(out, transport.max_payload());
+        let transaction = Some(transaction);
+        if let Outgoing::Register = outgoing {
+            return self.encode_register(transaction, room);
+        }
+        let core = &*self.core;
+        let identifier = core.identifier.as_str();
+        let message = match outgoing {
+            Outgoing::Hello => Message::Hello(Hello {
+                identifier,
+                ticket: core.ticket.as_ref().map(super::session::Password::text),
+                listen: core.listen,
+                transaction,
+            }),
+            Outgoing::Answer => {
+                let Some(&(transaction, answer)) = core.control.answers.first() else { return Ok(0) };
+                match answer {
+                    Answer::Status { acceptable } => {
+                        Message::StatusAnswer(StatusAnswer { acceptable, transaction, retry_after: None })
+                    }
+                    Answer::Denied(denial) => {
+                        Message::Denied(crate::message::Denied { denial, transaction, cause: None, retry_after: None })
+                    }
+                }
+            }
+            Outgoing::Notice(index) => Message::Accepted(Accepted {
+                transaction: Some(self.sessions[index].grant.transaction),
+                callee_password: None,
+            }),
+            Outgoing::Register | Outgoing::Ping => Message::Ping(Ping { transaction }),
+            Outgoing::Address => {
+                let mut addresses = core.addresses.iter();
+                let Some(first) = addresses.next() else { return Ok(0) };
+                let candidates = addresses
+                    .map(|address| Candidate { address: Host::Ip(address.ip()), port: address.port() })
+                    .collect();
+                let (address, port) = (Host::Ip(first.ip()), first.port());
+                Message::Address(Address { identifier, address, port, candidates, transaction })
+            }
+            Outgoing::Query(index) => {
+                let Some(callee) = &self.sessions[index].grant.peer else { return Ok(0) };
+                Message::Query(Query { identifier, callee: callee.as_str(), transaction })
+            }
+            Outgoing::AskBroker(index, lane) => {
+                let session = &self.sessions[index];
+                let Some(peer) = &session.grant.peer else { return Ok(0) };
+                let (caller, callee) = match session.grant.caller {
+                    true => (identifier, peer.as_str()),
+                    false => (peer.as_str(), identifier),
+                };
+                Message::Transfer(Transfer {
+                    caller,
+                    callee,
+                    size: session.lanes[lane].bytes,
+                    transaction,
+                    handle: session.grant.handle,
+                    name: None,
+                    source: None,
+                    hash: false,
+                })
+            }
+            Outgoing::Tunnel(index) => {
+                let Some(handle) = self.sessions[index].grant.handle else { return Ok(0) };
+                Message::Tunnel(Tunnel { handle, transaction })
+            }
+            Outgoing::Release => {
+                let Some(&handle) = core.control.releases.first() else { return Ok(0) };
+                Message::Release(Release { handle })
+            }
+        };
+        message.encode(room).map_err(TransmitError::of_encode)
+    }
+
+    fn encode_register(&mut self, transaction: Option<u32>, room: &mut [u8]) -> Result<usize, TransmitError> {
+        let core = &mut *self.core;
+        let (whole, revision) = (core.book.whole, Some(core.book.revision));
+        let identifier = core.identifier.as_str();
+        let peers = Peers::new(self.places, &mut core.book);
+        let (adds, deletes) = (peers.added().next().is_some(), peers.deleted().next().is_some());
+        let change = match (whole, adds, deletes) {
+            (false, true, true) => ListChange::AddAndDelete { add: peers.added(), delete: peers.deleted() },
+            (false, true, false) => ListChange::Add(peers.added()),
+            (false, false, true) => ListChange::Delete(peers.deleted()),
+            _ => ListChange::Create(peers.permitted()),
+        };
+        let register = Register { identifier, change, revision, transaction };
+        register.encode(room).map_err(TransmitError::of_encode)
+    }
+
+    fn sent_to_broker(&mut self, outgoing: Outgoing, transaction: u32, now: u64) {
+        let control = &mut self.core.control;
+        match outgoing {
+            Outgoing::Hello => {
+                control.hello = transaction;
+                control.state = ControlState::AwaitWelcome;
+                control.deadline = now + ANSWER_MS;
+            }
+            Outgoing::Answer => {
+                control.answers.remove(0);
+            }
+            Outgoing::Register => control.register = Some((transaction, self.core.book.revision)),
+            Outgoing::Address => control.address = AddressState::Sent(transaction),
+            Outgoing::Notice(index) => self.sessions[index].phase = Phase::Expected,
+            Outgoing::Query(index) => {
+                let session = &mut self.sessions[index];
+                session.grant.transaction = transaction;
+                session.phase = Phase::AwaitGrant;
+            }
+            Outgoing::AskBroker(index, lane) => {
+                let lane = &mut self.sessions[index].lanes[lane];
+                lane.transaction = transaction;
+                lane.state = LaneState::AwaitBroker;
+            }
+            Outgoing::Tunnel(index) => {
+                let session = &mut self.sessions[index];
+                session.grant.transaction = transaction;
+                session.phase = Phase::AwaitTunnel;
+                session.deadline = now + ANSWER_MS;
+            }
+            Outgoing::Release => {
+                control.releases.remove(0);
+            }
+            Outgoing::Ping => {
+                control.ping = Some(transaction);
+                control.deadline = now + ANSWER_MS;
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The terminals that this one knows: who may connect to it, and which keys they had (rows P2, V5; `docs/design.md`, Identity).
+
+use crate::identifier::Identifier;
+use crate::link::PublicKey;
+use thiserror::Error;
+
+/// A terminal that may connect, that was called before, or that is about to be struck off the broker's list.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub(super) identifier: Option<Identifier>,
+    key: Option<PublicKey>,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Not on the list: its key is remembered from a call.
+    Known,
+    /// On the list, and the broker has it.
+    Permitted,
+    /// On the list since the last registration.
+    Added,
+    /// Struck off since the last registration.
+    Deleted,
+}
+
+impl Peer {
+    /// An empty place.
+    pub const NONE: Self = Self { identifier: None, key: None, standing: Standing::Known };
+
+    fn is_permitted(&self) -> bool {
+        matches!(self.standing, Standing::Permitted | Standing::Added)
+    }
+}
+
+/// How many bytes a stored place takes at most.
+const RECORD: usize = 1 + 1 + 128 + 32;
+const VERSION: u8 = 1;
+/// Version, revision, whether there ever was a list.
+const HEAD: usize = 1 + 8 + 8;
+
+/// The list and the pins, over the caller's storage.
+pub(super) struct Peers<'a> {
+    places: &'a mut [Peer],
+    book: &'a mut Book,
+}
+
+/// What is known of the list as a whole.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Book {
+    /// The list's number: it grows by one with each change.
+    pub(super) revision: u64,
+    /// The revision that the broker has acknowledged in this connection, with nothing changed besides.
+    pub(super) registered: Option<u64>,
+    /// The next registration must be of the whole list.
+    pub(super) whole: bool,
+}
+
+impl<'a> Peers<'a> {
+    pub(super) fn new(places: &'a mut [Peer], book: &'a mut Book) -> Self {
+        Self { places, book }
+    }
+
+    fn find(&self, identifier: &str) -> Option<usize> {
+        self.places.iter().position(|peer| peer.identifier.as_ref().is_some_and(|known| known.as_str() == identifier))
+    }
+
+    /// The place of `identifier`, taken anew if need be: an empty one, or one that only remembers a struck entry.
+    fn place(&mut self, identifier: &Identifier) -> Result<&mut Peer, PermitError> {
+        let index = self
+            .find(identifier.as_str())
+            .or_else(|| self.places.iter().position(|peer| peer.identifier.is_none()))
+            .or_else(|| {
+                // The deletion that it stands for must not be forgotten: the whole list is registered instead.
+                let index = self.places.iter().position(|peer| peer.standing == Standing::Deleted)?;
+                self.places[index] = Peer::NONE;
+                self.book.whole = true;
+                Some(index)
+            })
+            .ok_or(PermitError::Full)?;
+        let peer = &mut self.places[index];
+        peer.identifier.get_or_insert_with(|| identifier.clone());
+        Ok(peer)
+    }
+
+    /// How many places `additions` would need beyond those there are.
+    fn check_room(&self, additions: &[(Identifier, Option<PublicKey>)], replace: bool) -> Result<(), PermitError> {
+        let mut kept = 0;
+        for peer in self.places.iter() {
+            let listed = peer.identifier.as_ref().is_some_and(|known| additions.iter().any(|(new, _)| new == known));
+            let stays = match peer.standing {
+                Standing::Known => peer.identifier.is_some(),
+                Standing::Permitted | Standing::Added => !replace,
+                Standing::Deleted => false,
+            };
+            kept += usize::from(stays && !listed);
+        }
+        let distinct = additions
+            .iter()
+            .enumerate()
+            .filter(|(index, (identifier, _))| !additions[..*index].iter().any(|(earlier, _)| earlier == identifier))
+            .count();
+        if kept + distinct > self.places.len() { Err(PermitError::Full) } else { Ok(()) }
+    }
+
+    /// Changes the list (P2). Nothing changes if it fails.
+    pub(super) fn change(&mut self, change: &Change<'_>) -> Result<(), PermitError> {
+        match *change {
+            Change::Create(entries) => {
+                self.check_room(entries, true)?;
+                for peer in self.places.iter_mut().filter(|peer| peer.standing != Standing::Known) {
+                    if !entries.iter().any(|(identifier, _)| peer.identifier.as_ref() == Some(identifier)) {
+                        *peer = Peer::NONE;
+                    }
+                }
+                self.add(entries)?;
+                self.book.whole = true;
+            }
+            Change::Change { add, delete } => {
+                self.check_room(add, false)?;
+                self.add(add)?;
+                for identifier in delete {
+                    let Some(index) = self.find(identifier.as_str()) else { continue };
+                    self.places[index] = match self.places[index].standing {
+                        // Its key goes too: whoever is permitted anew is pinned anew.
+                        Standing::Permitted | Standing::Deleted => {
+                            Peer { identifier: Some(identifier.clone()), key: None, standing: Standing::Deleted }
+                        }
+                        Standing::Added | Standing::Known => Peer::NONE,
+                    };
+                }
+            }
+        }
+        self.book.revision = self.book.revision.saturating_add(1);
+        self.book.registered = None;
+        Ok(())
+    }
+
+    fn add(&mut self, entries: &[(Identifier, Option<PublicKey>)]) -> Result<(), PermitError> {
+        for (identifier, pin) in entries {
+            let peer = self.place(identifier)?;
+            peer.standing = match peer.standing {
+                Standing::Permitted | Standing::Deleted => Standing::Permitted,
+                Standing::Known | Standing::Added => Standing::Added,
+            };
+            if pin.is_some() {
+                peer.key = *pin;
+            }
+        }
+        Ok(())
+    }
+
+    /// The broker has the list of `revision`.
+    pub(super) fn registered(&mut self, revision: u64) {
+        if revision != self.book.revision {
+            return;
+        }
+        for peer in self.places.iter_mut() {
+            match peer.standing {
+                Standing::Deleted => *peer = Peer::NONE,
+                Standing::Added => peer.standing = Standing::Permitted,
+                Standing::Known | Standing::Permitted => {}
+            }
+        }
+        self.book.registered = Some(revision);
+        self.book.whole = false;
+    }
+
+    pub(super) fn is_permitted(&self, identifier: &str) -> bool {
+        self.find(identifier).is_some_and(|index| self.places[index].is_permitted())
+    }
+
+    /// Whether `identifier` may have `key`: it has it already, or has none yet.
+    pub(super) fn key_fits(&self, identifier: &str, key: &PublicKey) -> bool {
+        self.find(identifier).and_then(|index| self.places[index].key).is_none_or(|pinned| pinned == *key)
+    }
+
+    /// First use pins. `Ok(true)`: this is new, store it.
+    pub(super) fn pin(&mut self, identifier: &Identifier, key: &PublicKey) -> Result<bool, PermitError> {
+        let peer = self.place(identifier)?;
+        if peer.standing == Standing::Deleted || peer.key.is_some() {
+            return Ok(false);
+        }
+        peer.key = Some(*key);
+        Ok(true)
+    }
+
+    fn with_standing(&self, wanted: fn(Standing) -> bool) -> Identifiers<'_> {
+        Identifiers { places: self.places.iter(), wanted }
+    }
+
+    pub(super) fn permitted(&self) -> Identifiers<'_> {
+        self.with_standing(|standing| matches!(standing, Standing::Permitted | Standing::Added))
+    }
+
+    pub(super) fn added(&self) -> Identifiers<'_> {
+        self.with_standing(|standing| standing == Standing::Added)
+    }
+
+    pub(super) fn deleted(&self) -> Identifiers<'_> {
+        self.with_standing(|standing| standing == Standing::Deleted)
+    }
+
+    /// Writes version, revision, number of places, then a record a place that is in use.
+    pub(super) fn encode(&self, out: &mut [u8]) -> Result<usize, BlobTooSmall> {
+        let needed = blob_size(self.places.len());
+        let out = out.get_mut(..needed).ok_or(BlobTooSmall { needed })?;
+        out[0] = VERSION;
+        out[1..9].copy_from_slice(&self.book.revision.to_be_bytes());
+        let mut at = HEAD;
+        let mut count = 0_u64;
+        for peer in self.places.iter() {
+            let Some(identifier) = peer.identifier.as_ref().map(Identifier::as_str) else { continue };
+            let standing = match peer.standing {
+                Standing::Known => 0,
+                Standing::Permitted => 1,
+                Standing::Added => 2,
+                Standing::Deleted => 3,
+            };
+            out[at] = standing | if peer.key.is_some() { 0x80 } else { 0 };
+            out[at + 1] = identifier.len() as u8; // at most 128
+            at += 2;
+            out[at..at + identifier.len()].copy_from_slice(identifier.as_bytes());
+            at += identifier.len();
+            if let Some(key) = peer.key {
+                out[at..at + 32].copy_from_slice(key.as_bytes());
+                at += 32;
+            }
+            count += 1;
+        }
+        out[9..HEAD].copy_from_slice(&count.to_be_bytes());
+        Ok(at)
+    }
+
+    /// Takes over what [`Self::encode`] wrote.
+    pub(super) fn decode(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
+        let (head, mut rest) = blob.split_first_chunk::<HEAD>().ok_or(RestoreError::Damaged)?;
+        let (version, numbers) = head.split_first().ok_or(RestoreError::Damaged)?;
+        if *version != VERSION {
+            return Err(RestoreError::Version(*version));
+        }
+        let (revision, count) = numbers.split_first_chunk::<8>().ok_or(RestoreError::Damaged)?;
+        let count = count.first_chunk::<8>().map(|count| u64::from_be_bytes(*count)).ok_or(RestoreError::Damaged)?;
+        if count > self.places.len() as u64 {
+            return Err(RestoreError::TooMany);
+        }
+        self.places.fill(Peer::NONE);
+        for place in self.places.iter_mut().take(count as usize) {
+            (*place, rest) = decode_peer(rest).ok_or(RestoreError::Damaged)?;
+        }
+        if !rest.is_empty() {
+            return Err(RestoreError::Damaged);
+        }
+        *self.book = Book { revision: u64::from_be_bytes(*revision), registered: None, whole: false };
+        Ok(())
+    }
+}
+
+/// The identifiers of one standing.
+#[derive(Clone)]
+pub(super) struct Identifiers<'p> {
+    places: core::slice::Iter<'p, Peer>,
+    wanted: fn(Standing) -> bool,
+}
+
+impl<'p> Iterator for Identifiers<'p> {
+    type Item = &'p str;
+
+    fn next(&mut self) -> Option<&'p str> {
+        let wanted = self.wanted;
+        self.places
+            .by_ref()
+            .filter(|peer| wanted(peer.standing))
+            .find_map(|peer| peer.identifier.as_ref().map(Identifier::as_str))
+    }
+}
+
+fn decode_peer(bytes: &[u8]) -> Option<(Peer, &[u8])> {
+    let (&[flags, length], rest) = bytes.split_first_chunk::<2>()?;
+    let (identifier, rest) = rest.split_at_checked(length.into())?;
+    let identifier = Identifier::new(core::str::from_utf8(identifier).ok()?).ok()?;
+    let (key, rest) = if flags & 0x80 == 0 {
+        (None, rest)
+    } else {
+        let (key, rest) = rest.split_first_chunk::<32>()?;
+        (Some(PublicKey::new(*key)), rest)
+    };
+    let standing = match flags & 0x7f {
+        0 => Standing::Known,
+        1 => Standing::Permitted,
+        2 => Standing::Added,
+        3 => Standing::Deleted,
+        _ => return None,
+    };
+    Some((Peer { identifier: Some(identifier), key, standing }, rest))
+}
+
+/// The bytes that a terminal with so many places for peers stores at most.
+#[must_use]
+pub const fn blob_size(peers: usize) -> usize {
+    HEAD + peers * RECORD
+}
+
+/// The terminals on the list, with the keys they must have or had at first use.
+pub(super) fn listed(places: &[Peer]) -> impl Iterator<Item = (&Identifier, Option<&PublicKey>)> {
+    places
+        .iter()
+        .filter(|peer| peer.is_permitted())
+        .filter_map(|peer| peer.identifier.as_ref().map(|identifier| (identifier, peer.key.as_ref())))
+}
+
+/// A change of the list of permitted terminals (P2). A key given with an identifier pins it: only that key may call.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// M1: these and no others.
+    Create(&'a [(Identifier, Option<PublicKey>)]),
+    /// M2–M4: add, then delete.
+    Change {
+        /// Put on the list.
+        add: &'a [(Identifier, Option<PublicKey>)],
+        /// Struck off it.
+        delete: &'a [Identifier],
+    },
+}
+
+/// The list can't be changed so. It is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PermitError {
+    /// There are as many terminals known as this one has places for.
+    #[error("the list is full; delete an entry first")]
+    Full,
+}
+
+/// The stored blob can't be taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    /// It was written by another version.
+    #[error("the stored list has version {0}, which this library can't read; update it")]
+    Version(u8),
+    /// It has more entries than this terminal has places.
+    #[error("the stored list has more entries than there are places; give the terminal more")]
+    TooMany,
+    /// It is cut short or altered.
+    #[error("the stored list is damaged; register the list anew")]
+    Damaged,
+}
+
+/// The buffer for the blob is too small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the buffer for the stored list is too small; it takes up to {needed} bytes")]
+pub struct BlobTooSmall {
+    /// The bytes that it may take.
+    pub needed: usize,
+}

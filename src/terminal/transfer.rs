@@ -1,0 +1,541 @@
+//! Transfers: who offers what, which lanes they take, and how they end (rows P8, P9, M17, M18, V10a, V10b).
+
+use super::event::{Event, SessionId, TransferFailure};
+use super::machine::{Machine, TransmitError};
+use super::session::{
+    Done, End, Lane, LaneCrypto, LaneState, MAX_NAME, OfferAnswer, Phase, Secure, Transfer, TransferState, class, index,
+};
+use super::{IDLE_MS, MIN_FRAME};
+use crate::lane::{LaneOpener, LaneSealer};
+use crate::link::{LaneToken, Secret, Transport};
+use crate::message::{self, Message, Status, StatusCode, TransferAnswer, TransferDone};
+use crate::route::{Path, Protection, Route, Way};
+use crate::sframe::Suite;
+use thiserror::Error;
+
+/// What a sender offers.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// The recording's name for people: one path component of at most [`MAX_NAME`] bytes.
+    pub name: &'a str,
+    /// The recording's length in bytes.
+    pub size: u64,
+    /// Names the source's state (say, a digest of path, size and modification time), so that the receiver can tell whether what it has is of
+    /// this: 8 to 32 bytes, or none.
+    pub source: &'a [u8],
+    /// The end will carry the recording's SHA-256.
+    pub hash: bool,
+    /// Which classes there are, and their ways. In a tunnel every way becomes relayed and sealed.
+    pub route: Route,
+    /// The payload bytes of the class sealed, at least what will be sent: the broker decides by it (P9).
+    pub sealed_bytes: u64,
+    /// The payload bytes of the class rest.
+    pub rest_bytes: u64,
+}
+
+/// What a receiver was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offered<'a> {
+    /// As the sender calls it: one path component. Not yet checked for what a file system makes of it.
+    pub name: &'a str,
+    /// Bytes.
+    pub size: u64,
+    /// Names the source's state; may be empty.
+    pub source: &'a [u8],
+    /// The end will carry the recording's SHA-256.
+    pub hash: bool,
+}
+
+/// The offer can't be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum OfferError {
+    /// There is no such session, or it is not open.
+    #[error("the session is not open; call again")]
+    NotOpen,
+    /// The session has a transfer already.
+    #[error("the session has a transfer under way; wait for its end")]
+    Busy,
+    /// The name is empty, too long or no path component.
+    #[error("the name is not one path component of 1 to {MAX_NAME} bytes; give it another")]
+    Name,
+    /// The source's name is longer than 32 bytes.
+    #[error("the text that names the source's state is over 32 bytes; hash it")]
+    Source,
+    /// No class has a way.
+    #[error("the route has no lane; give one class a way")]
+    NoLane,
+}
+
+/// The session or its transfer is not where this call belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the session has no transfer that waits for this; take its events first")]
+pub struct OutOfTurn;
+
+/// The next text for the other end.
+#[derive(Clone, Copy)]
+enum Outgoing {
+    Answer(OfferAnswer),
+    RefuseOther(u32),
+    Offer,
+    Announce(usize),
+    LaneAnswer(usize),
+    Done(Done),
+}
+
+impl Machine<'_> {
+    // --- the application ------------------------------------------------------------------------------------------
+
+    pub(super) fn offer(&mut self, id: SessionId, offer: &Offer<'_>, now: u64) -> Result<(), OfferError> {
+        let at = self.index(id).filter(|&at| self.sessions[at].phase == Phase::Open).ok_or(OfferError::NotOpen)?;
+        let number = self.core.next_transaction();
+        let session = &mut self.sessions[at];
+        if session.transfer.state != TransferState::None {
+            return Err(OfferError::Busy);
+        }
+        let component = !offer.name.is_empty()
+            && offer.name != "."
+            && offer.name != ".."
+            && !offer.name.contains(|character: char| character == '/' || character == '\\' || character.is_control());
+        let name = heapless::String::try_from(offer.name).ok().filter(|_| component).ok_or(OfferError::Name)?;
+        let source = heapless::Vec::from_slice(offer.source)
+            .ok()
+            .filter(|source| source.is_empty() || source.len() >= 8)
+            .ok_or(OfferError::Source)?;
+        let route = if session.tunnel { offer.route.tunnelled() } else { offer.route };
+        if route.sealed.is_none() && route.rest.is_none() {
+            return Err(OfferError::NoLane);
+        }
+        session.transfer = Transfer {
+            state: TransferState::Offering,
+            sending: true,
+            number,
+            name,
+            source,
+            size: offer.size,
+            hash: offer.hash,
+            ..Transfer::NONE
+        };
+        for (lane, (way, bytes)) in
+            session.lanes.iter_mut().zip([(route.sealed, offer.sealed_bytes), (route.rest, offer.rest_bytes)])
+        {
+            *lane = Lane { way: way.unwrap_or(Way::RELAY_SEALED), bytes, ..Lane::UNUSED };
+            // Which lanes there are is remembered by their keys until they open.
+            if way.is_some() {
+                lane.key = Some(Secret::new(self.core.entropy.draw()));
+            }
+        }
+        session.outbox.offer = true;
+        session.deadline = now + IDLE_MS;
+        Ok(())
+    }
+
+    pub(super) fn accept_offer(&mut self, id: SessionId, offset: u64, now: u64) -> Result<(), OutOfTurn> {
+        let at = self.in_state(id, TransferState::Offered)?;
+        let session = &mut self.sessions[at];
+        if offset > session.transfer.size {
+            return Err(OutOfTurn);
+        }
+        session.transfer.state = TransferState::Receiving;
+        session.transfer.offset = offset;
+        session.outbox.answer = Some(OfferAnswer::Accept { offset });
+        session.deadline = now + IDLE_MS;
+        Ok(())
+    }
+
+    pub(super) fn refuse_offer(&mut self, id: SessionId, cause: &'static str, now: u64) -> Result<(), OutOfTurn> {
+        let at = self.in_state(id, TransferState::Offered)?;
+        let session = &mut self.sessions[at];
+        // Its number stays for the answer.
+        session.transfer = Transfer { number: session.transfer.number, cause, ..Transfer::NONE };
+        session.outbox.answer = Some(OfferAnswer::Refuse);
+        session.deadline = now + IDLE_MS;
+        Ok(())
+    }
+
+    pub(super) fn stored(&mut self, id: SessionId, stored: Result<(), &'static str>, now: u64) -> Result<(), OutOfTurn> {
+        let at = self.in_state(id, TransferState::Arrived)?;
+        self.close_lanes(at);
+        let session = &mut self.sessions[at];
+        let transaction = session.transfer.number;
+        session.outbox.done = Some(Done { complete: stored.is_ok(), transaction });
+        session.transfer = Transfer { cause: stored.err().unwrap_or(""), ..Transfer::NONE };
+        session.deadline = now + IDLE_MS;
+        Ok(())
+    }
+
+    pub(super) fn abandon(&mut self, id: SessionId, cause: &'static str, now: u64) -> Result<(), OutOfTurn> {
+        let at = self.index(id).ok_or(OutOfTurn)?;
+        if self.sessions[at].transfer.state == TransferState::None {
+            return Err(OutOfTurn);
+        }
+        self.fail_transfer(at, TransferFailure::Abandoned, cause, now);
+        Ok(())
+    }
+
+    pub(super) fn in_state(&self, id: SessionId, state: TransferState) -> Result<usize, OutOfTurn> {
+        self.index(id).filter(|&at| self.sessions[at].transfer.state == state).ok_or(OutOfTurn)
+    }
+
+    /// The transfer is over without success; the other end is told, the session stays.
+    pub(super) fn fail_transfer(&mut self, at: usize, failure: TransferFailure, cause: &'static str, now: u64) {
+        self.close_lanes(at);
+        let id = self.id(at);
+        let session = &mut self.sessions[at];
+        let refused = session.transfer.state == TransferState::Offered;
+        let transaction = session.transfer.number;
+        session.transfer = Transfer { number: transaction, cause, ..Transfer::NONE };
+        session.outbox = super::session::Outbox { refuse_other: session.outbox.refuse_other, ..Default::default() };
+        if refused {
+            session.outbox.answer = Some(OfferAnswer::Refuse);
+        } else {
+            session.outbox.done = Some(Done { complete: false, transaction });
+        }
+        session.deadline = now + IDLE_MS;
+        self.core.emit(Event::TransferFailed { session: id, failure });
+    }
+
+    pub(super) fn close_lanes(&mut self, at: usize) {
+        for lane in &mut self.sessions[at].lanes {
+            if let Some(link) = core::mem::replace(lane, Lane::UNUSED).link {
+                self.core.emit(Event::Close { link });
+            }
+        }
+    }
+
+    // --- in -------------------------------------------------------------------------------------------------------
+
+    /// A text from the other end; `false`: it has no place here.
+    pub(super) fn peer_message(&mut self, at: usize, message: &Message<'_>, now: u64) -> bool {
+        match message {
+            Message::Transfer(transfer) => self.offered(at, transfer),
+            Message::TransferAnswer(answer) => self.offer_answered(at, answer, now),
+            Message::Lane(lane) => self.lane_announced(at, lane, now),
+            Message::Status(status) => self.lane_answered(at, status, now),
+            Message::TransferDone(done) => self.done(at, done),
+            _ => false,
+        }
+    }
+
+    fn offered(&mut self, at: usize, offer: &message::Transfer<'_>) -> bool {
+        let id = self.id(at);
+        let own = self.core.identifier.as_str();
+        let session = &mut self.sessions[at];
+        let peer = session.grant.peer.as_ref().map_or("", |peer| peer.as_str());
+        let parties = if session.grant.caller { (own, peer) } else { (peer, own) };
+        let (Some(number), Some(name)) = (offer.transaction, offer.name) else { return false };
+        let Ok(name) = heapless::String::try_from(name) else { return false };
+        if (offer.caller, offer.callee) != parties {
+            return false;
+        }
+        if session.transfer.state != TransferState::None || session.outbox.done.is_some() || session.outbox.answer.is_some() {
+            // Both ends offered at once, or one didn't wait: one transfer at a time.
+            session.outbox.refuse_other = Some(number);
+            return true;
+        }
+        session.transfer = Transfer {
+            state: TransferState::Offered,
+            number,
+            name,
+            source: offer.source.clone().unwrap_or_default(),
+            size: offer.size,
+            hash: offer.hash,
+            ..Transfer::NONE
+        };
+        self.core.emit(Event::Offered { session: id });
+        true
+    }
+
+    /// M18 from the receiver: the lanes are opened.
+    fn offer_answered(&mut self, at: usize, answer: &TransferAnswer<'_>, now: u64) -> bool {
+        let session = &mut self.sessions[at];
+        if session.transfer.state != TransferState::Offering || answer.transaction != Some(session.transfer.number) {
+            // Of a transfer that was given up meanwhile.
+            return true;
+        }
+        if !answer.accepted {
+            self.close_lanes(at);
+            self.sessions[at].transfer = Transfer::NONE;
+            let session = self.id(at);
+            self.core.emit(Event::TransferFailed { session, failure: TransferFailure::RefusedByReceiver });
+            return true;
+        }
+        let (Some(offset), Some(frame)) = (answer.offset, answer.frame) else { return false };
+        if offset > session.transfer.size || frame < MIN_FRAME {
+            return false;
+        }
+        session.transfer.state = TransferState::Opening;
+        session.transfer.offset = offset;
+        session.transfer.frame = frame;
+        let relayed = session.lanes.iter().any(|lane| lane.key.is_some() && lane.way.path == Path::Relay);
+        for lane in session.lanes.iter_mut().filter(|lane| lane.key.is_some()) {
+            match lane.way.path {
+                Path::Relay => lane.state = LaneState::AskBroker,
+                Path::Direct => {
+                    lane.token = Some(LaneToken::new(self.core.entropy.draw()));
+                    lane.state = LaneState::Announce;
+                }
+            }
+        }
+        if relayed && !self.core.control.is_online() {
+            self.fail_transfer(at, TransferFailure::LaneUnreachable, "the sender has no broker", now);
+        }
+        true
+    }
+
+    /// M18 from the broker: it relays, or refuses to.
+    pub(super) fn broker_answered(&mut self, answer: &TransferAnswer<'_>, now: u64) {
+        let asked = self.sessions.iter().enumerate().find_map(|(at, session)| {
+            let awaits = |lane: &Lane| lane.state == LaneState::AwaitBroker && Some(lane.transaction) == answer.transaction;
+            session.lanes.iter().position(awaits).map(|lane| (at, lane))
+        });
+        let Some((at, lane)) = asked else { return self.tunnel_refused(answer.transaction) };
+        match (answer.accepted, &answer.token, &answer.peer_token) {
+            (true, Some(token), Some(peer_token)) => {
+                let lane = &mut self.sessions[at].lanes[lane];
+                lane.token = Some(LaneToken::new(*token.expose()));
+                lane.peer_token = Some(LaneToken::new(*peer_token.expose()));
+                lane.state = LaneState::Announce;
+            }
+            _ => self.fail_transfer(at, TransferFailure::RefusedByBroker, "the broker refused to relay it", now),
+        }
+    }
+
+    /// LANE: the receiver's side of it. What would lower protection is refused.
+    fn lane_announced(&mut self, at: usize, announced: &message::Lane, now: u64) -> bool {
+        let session = &mut self.sessions[at];
+        if session.transfer.sending || session.transfer.state != TransferState::Receiving {
+            // Of a transfer that was given up meanwhile; its sender has been told.
+            return true;
+        }
+        let (Some(transaction), Some(path), Some(protection)) = (announced.transaction, announced.path, announced.protection)
+        else {
+            return false;
+        };
+        let (Some(suite), Some(key), Some(token)) =
+            (announced.suite.and_then(Suite::from_id), &announced.lane_key, &announced.token)
+        else {
+            return false;
+        };
+        let way = Way { path, protection };
+        let readable = protection == Protection::Clear;
+        let bare = readable && (path == Path::Relay || announced.class == message::Class::Sealed);
+        let kid = index(announced.class);
+        let lane = &mut session.lanes[kid];
+        if lane.state != LaneState::Unused || bare || (session.tunnel && path == Path::Direct) {
+            return false;
+        }
+        *lane = Lane {
+            state: LaneState::AwaitLink,
+            way,
+            token: Some(LaneToken::new(*token.expose())),
+            transaction,
+            answer: true,
+            crypto: LaneCrypto::Opener(LaneOpener::new(suite, kid as u64, key.expose())),
+            ..Lane::UNUSED
+        };
+        self.connect_lane(at, kid, now);
+        true
+    }
+
+    /// The receiver's status for LANE.
+    fn lane_answered(&mut self, at: usize, status: &Status<'_>, now: u64) -> bool {
+        let awaits = |lane: &Lane| lane.state == LaneState::AwaitAnswer && Some(lane.transaction) == status.transaction;
+        let Some(lane) = self.sessions[at].lanes.iter().position(awaits) else {
+            // Of a transfer that was given up meanwhile.
+            return true;
+        };
+        if status.code != StatusCode::Done {
+            self.fail_transfer(at, TransferFailure::LaneUnreachable, "the receiver refused a lane", now);
+            return true;
+        }
+        let arrived = self.sessions[at].lanes[lane].link.is_some();
+        self.sessions[at].lanes[lane].state = if arrived { LaneState::Up } else { LaneState::AwaitLink };
+        if arrived {
+            self.check_ready(at);
+        } else {
+            self.connect_lane(at, lane, now);
+        }
+        true
+    }
+
+    fn done(&mut self, at: usize, done: &TransferDone<'_>) -> bool {
+        let session = &mut self.sessions[at];
+        if session.transfer.state == TransferState::None || done.transaction != Some(session.transfer.number) {
+            return true;
+        }
+        if done.complete && session.transfer.state != TransferState::Finishing {
+            return false;
+        }
+        self.close_lanes(at);
+        let session = &mut self.sessions[at];
+        session.transfer = Transfer::NONE;
+        session.outbox = super::session::Outbox { refuse_other: session.outbox.refuse_other, ..Default::default() };
+        let session = self.id(at);
+        self.core.emit(match done.complete {
+            true => Event::Delivered { session },
+            false => Event::TransferFailed { session, failure: TransferFailure::OtherEnd },
+        });
+        true
+    }
+
+    /// The sender: all lanes are there.
+    pub(super) fn check_ready(&mut self, at: usize) {
+        let session = &mut self.sessions[at];
+        let pending = session.lanes.iter().any(|lane| !matches!(lane.state, LaneState::Unused | LaneState::Up));
+        if session.transfer.state == TransferState::Opening && !pending {
+            session.transfer.state = TransferState::Sending;
+            let offset = session.transfer.offset;
+            let session = self.id(at);
+            self.core.emit(Event::Ready { session, offset });
+        }
+    }
+
+    /// The receiver: every lane has ended, all alike, and every byte has come.
+    pub(super) fn check_arrived(&mut self, at: usize, now: u64) {
+        let session = &mut self.sessions[at];
+        let Some(End { segments, length, hash }) = session.transfer.end else { return };
+        if session.lanes.iter().any(|lane| !matches!(lane.state, LaneState::Unused | LaneState::Ended)) {
+            return;
+        }
+        let counted = session.transfer.segment.is_none_or(|last| last.checked_add(1) == Some(segments));
+        if length != session.transfer.offset || length != session.transfer.size || !counted {
+            return self.fail_transfer(at, TransferFailure::Damaged, "the recording's end came too early", now);
+        }
+        session.transfer.state = TransferState::Arrived;
+        let session = self.id(at);
+        self.core.emit(Event::Arrived { session, hash });
+    }
+
+    // --- out ------------------------------------------------------------------------------------------------------
+
+    fn next_for_peer(&self, at: usize) -> Option<Outgoing> {
+        let session = &self.sessions[at];
+        let outbox = &session.outbox;
+        if let Some(done) = outbox.done {
+            return Some(Outgoing::Done(done));
+        }
+        if let Some(answer) = outbox.answer {
+            return Some(Outgoing::Answer(answer));
+        }
+        if let Some(number) = outbox.refuse_other {
+            return Some(Outgoing::RefuseOther(number));
+        }
+        if outbox.offer {
+            return Some(Outgoing::Offer);
+        }
+        session.lanes.iter().enumerate().find_map(|(lane, state)| {
+            if state.answer {
+                Some(Outgoing::LaneAnswer(lane))
+            } else if state.state == LaneState::Announce {
+                Some(Outgoing::Announce(lane))
+            } else {
+                None
+            }
+        })
+    }
+
+    pub(super) fn transfer_transmit(&mut self, at: usize, out: &mut [u8], now: u64) -> Result<usize, TransmitError> {
+        let Some(outgoing) = self.next_for_peer(at) else { return Ok(0) };
+        let transaction = self.core.next_transaction();
+        let secure = core::mem::replace(&mut self.sessions[at].secure, Secure::None);
+        let Secure::Transport(mut transport) = secure else { return Ok(0) };
+        let room = Transport::text_room(out, transport.max_payload());
+        let result = self.encode_for_peer(at, outgoing, transaction, room);
+        let result = result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
+        self.sessions[at].secure = Secure::Transport(transport);
+        let length = result?;
+        self.sessions[at].deadline = now + IDLE_MS;
+        self.sent_to_peer(at, outgoing, transaction);
+        Ok(length)
+    }
+
+    fn encode_for_peer(&self, at: usize, outgoing: Outgoing, number: u32, room: &mut [u8]) -> Result<usize, TransmitError> {
+        let session = &self.sessions[at];
+        let transfer = &session.transfer;
+        let own = self.core.identifier.as_str();
+        let refusal = |transaction, cause: &'static str| TransferAnswer {
+            accepted: false,
+            answer: own,
+            transaction: Some(transaction),
+            cause: Some(cause).filter(|cause| !cause.is_empty()),
+            token: None,
+            peer_token: None,
+            offset: None,
+            frame: None,
+        };
+        let message = match outgoing {
+            Outgoing::Offer => {
+                let peer = session.grant.peer.as_ref().map_or("", |peer| peer.as_str());
+                let (caller, callee) = if session.grant.caller { (own, peer) } else { (peer, own) };
+                Message::Transfer(message::Transfer {
+                    caller,
+                    callee,
+                    size: transfer.size,
+                    transaction: Some(transfer.number),
+                    handle: None,
+                    name: Some(transfer.name.as_str()),
+                    source: Some(transfer.source.clone()).filter(|source| !source.is_empty()),
+                    hash: transfer.hash,
+                })
+            }
+            Outgoing::Answer(OfferAnswer::Accept { offset }) => Message::TransferAnswer(TransferAnswer {
+                accepted: true,
+                offset: Some(offset),
+                frame: Some(self.core.max_frame),
+                ..refusal(transfer.number, "")
+            }),
+            Outgoing::Answer(OfferAnswer::Refuse) => Message::TransferAnswer(refusal(transfer.number, transfer.cause)),
+            Outgoing::RefuseOther(number) => Message::TransferAnswer(refusal(number, "one transfer at a time")),
+            Outgoing::Announce(lane) => {
+                let state = &session.lanes[lane];
+                let token = state.peer_token.as_ref().or(state.token.as_ref());
+                Message::Lane(message::Lane {
+                    class: class(lane),
+                    transaction: Some(number),
+                    path: Some(state.way.path),
+                    protection: Some(state.way.protection),
+                    suite: Some(self.core.suite.id()),
+                    lane_key: state.key.clone(),
+                    token: token.cloned(),
+                })
+            }
+            Outgoing::LaneAnswer(lane) => Message::Status(Status {
+                code: StatusCode::Done,
+                text: "Lane taken.",
+                transaction: Some(session.lanes[lane].transaction),
+                retry_after: None,
+                revision: None,
+                digest: None,
+                relay: false,
+                largest_transfer: None,
+            }),
+            Outgoing::Done(Done { complete, transaction }) => Message::TransferDone(TransferDone {
+                complete,
+                transaction: Some(transaction),
+                cause: Some(transfer.cause).filter(|cause| !cause.is_empty() && !complete),
+            }),
+        };
+        message.encode(room).map_err(TransmitError::of_encode)
+    }
+
+    fn sent_to_peer(&mut self, at: usize, outgoing: Outgoing, transaction: u32) {
+        let suite = self.core.suite;
+        let session = &mut self.sessions[at];
+        match outgoing {
+            Outgoing::Offer => session.outbox.offer = false,
+            Outgoing::Answer(_) => session.outbox.answer = None,
+            Outgoing::RefuseOther(_) => session.outbox.refuse_other = None,
+            Outgoing::Done(_) => session.outbox.done = None,
+            Outgoing::LaneAnswer(lane) => session.lanes[lane].answer = false,
+            Outgoing::Announce(place) => {
+                let lane = &mut session.lanes[place];
+                if let Some(key) = lane.key.take() {
+                    lane.crypto = LaneCrypto::Sealer(LaneSealer::new(suite, place as u64, key.expose()));
+                }
+                lane.peer_token = None;
+                lane.transaction = transaction;
+                lane.state = LaneState::AwaitAnswer;
+            }
+        }
+    }
+}
