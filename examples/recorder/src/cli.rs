@@ -131,7 +131,7 @@ pub struct Send {
     /// With auto: table of kinds, lines of PATTERN confidential|public|split
     #[arg(long, value_name = "FILE")]
     pub kinds: Option<PathBuf>,
-    /// With split: seal the rest (P and B pictures, audio) too; it still goes direct
+    /// With split: seal what is no video (sound, tables) like the I-pictures; else it goes in clear with P and B
     #[arg(long)]
     pub seal_rest: bool,
     /// Let the authenticated end carry the recording's SHA-256

@@ -63,7 +63,7 @@ impl Incoming {
     /// `hash` asks for a SHA-256 over all of it, the part that is there already included.
     pub fn open(folder: &Path, what: &Description<'_>, hash: bool) -> Result<Self, Refusal> {
         let name = names::sanitise(what.name);
-        let path = folder.join(names::partial(&name, &tag(what)));
+        let path = Self::path(folder, what);
         // Never through a link that somebody laid there.
         let mut file = OpenOptions::new()
             .read(true)
@@ -91,6 +91,16 @@ impl Incoming {
         let hash = if hash { Some(hash_of(&mut file)?) } else { None };
         file.seek(SeekFrom::Start(written))?;
         Ok(Self { file: BufWriter::with_capacity(BUFFER, file), path, name, size: what.size, written, hash })
+    }
+
+    /// Where the unfinished file of this recording is.
+    pub fn path(folder: &Path, what: &Description<'_>) -> PathBuf {
+        folder.join(names::partial(&names::sanitise(what.name), &tag(what)))
+    }
+
+    /// Where this one is while unfinished.
+    pub fn temporary(&self) -> &Path {
+        &self.path
     }
 
     /// How many bytes are there.

@@ -10,4 +10,7 @@ pub mod incoming;
 pub mod kinds;
 pub mod load;
 pub mod names;
+pub mod node;
+pub mod progress;
+pub mod recording;
 pub mod state;

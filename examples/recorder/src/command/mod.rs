@@ -2,7 +2,11 @@
 
 mod allow;
 mod init;
+mod inspect;
 pub mod outcome;
+mod parts;
+pub mod receive;
+pub mod send;
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +25,12 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Init(arguments) => init::run(arguments),
         Command::Show(arguments) => init::show(arguments),
         Command::Allow(arguments) => allow::run(arguments),
-        _ => Err(Failure::new(Code::Usage, "not yet")),
+        Command::Receive(arguments) => receive::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Split(arguments) => parts::split(arguments),
+        Command::Merge(arguments) => parts::merge(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
     }
 }
 

@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use p2pgate::lane::{HEADROOM, TAILROOM};
 use p2pgate::load::LoadGate;
 use p2pgate::mpeg::Class;
 use p2pgate::sframe::Suite;
-use p2pgate::terminal::{Config, Destination, Event, LinkId, SessionId, Step, Terminal, blob_size};
+use p2pgate::terminal::{
+    Change, Config, Destination, Event, FrameError, LinkId, SessionId, Step, Terminal, blob_size,
+};
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
@@ -93,31 +96,34 @@ struct Broker {
 }
 
 impl Broker {
-    fn find(name: &str) -> Result<Self, Failure> {
-        let addresses: Vec<_> = name
-            .to_socket_addrs()
-            .map_err(|error| {
-                Failure::new(
-                    Code::Broker,
-                    format!("the broker's address {name} leads nowhere ({error}): check it and the network"),
-                )
-            })?
-            .collect();
-        if addresses.is_empty() {
-            return Err(Failure::new(Code::Broker, format!("the broker's name {name} has no address: check it")));
-        }
-        Ok(Self { name: name.to_owned(), addresses, next: 0 })
+    /// A name that leads nowhere now is looked up again at each connection.
+    fn new(name: &str) -> Self {
+        let mut broker = Self { name: name.to_owned(), addresses: Vec::new(), next: 0 };
+        broker.look_up();
+        broker
     }
 
-    fn address(&self) -> SocketAddr {
-        self.addresses[self.next % self.addresses.len()]
+    fn look_up(&mut self) {
+        self.addresses = self.name.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+        self.next = 0;
+    }
+
+    fn address(&mut self) -> io::Result<SocketAddr> {
+        if self.next >= self.addresses.len() {
+            self.look_up();
+        }
+        self.addresses.get(self.next).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.addresses.iter().any(|address| address.ip().is_loopback())
     }
 }
 
 impl Node {
     /// A terminal of this identity. Its seed is replaced on disk before any secret is drawn from it.
     pub fn new(state: State, identity: &Identity, role: Role) -> Result<Self, Failure> {
-        let broker = Broker::find(&identity.broker)?;
+        let broker = Broker::new(&identity.broker);
         let lock = state.lock()?;
         let seed = Zeroizing::new(state.seed()?);
         let mut entropy = Zeroizing::new([0; 32]);
@@ -130,7 +136,8 @@ impl Node {
             max_frame: MAX_FRAME,
             listen: role.listener.is_some(),
             suite: Suite::default(),
-            allow_loopback: broker.address().ip().is_loopback(),
+            allow_loopback: broker.is_loopback(),
+            tunnel_only: false,
             load: role.gate,
         };
         let (terminal, next_seed) = Terminal::new(config, &seed, &entropy);
@@ -230,15 +237,12 @@ impl Node {
     /// Input, output and orders of the terminal, until none of them brings anything more.
     fn work(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
         loop {
-            self.obey()?;
+            let mut progress = self.obey()?;
             self.transmit();
             let links: Vec<LinkId> = self.wires.keys().copied().collect();
-            let mut progress = false;
             for link in links {
                 progress |= self.take_input(link, sink);
             }
-            self.obey()?;
-            self.transmit();
             if !progress {
                 return Ok(());
             }
@@ -253,12 +257,12 @@ impl Node {
         segment: u64,
         offset: u64,
         payload: &[u8],
-    ) -> Result<(), p2pgate::terminal::SealError> {
-        use p2pgate::lane::{HEADROOM, TAILROOM};
+    ) -> Result<(), FrameError> {
+        let now = self.now();
         self.scratch.resize(HEADROOM + payload.len() + TAILROOM, 0);
         self.scratch[HEADROOM..HEADROOM + payload.len()].copy_from_slice(payload);
         let (link, range) =
-            self.terminal.seal(session, class, segment, offset, &mut self.scratch, payload.len())?;
+            self.terminal.seal(session, class, segment, offset, &mut self.scratch, payload.len(), now)?;
         self.waiting = Some((link, range));
         self.release_waiting();
         Ok(())
@@ -270,12 +274,11 @@ impl Node {
         session: SessionId,
         class: Class,
         segments: u64,
-        length: u64,
         hash: Option<&[u8; 32]>,
-    ) -> Result<(), p2pgate::terminal::SealError> {
-        use p2pgate::lane::{HEADROOM, TAILROOM};
+    ) -> Result<(), FrameError> {
+        let now = self.now();
         self.scratch.resize(HEADROOM + 32 + TAILROOM, 0);
-        let (link, range) = self.terminal.seal_end(session, class, segments, length, hash, &mut self.scratch)?;
+        let (link, range) = self.terminal.seal_end(session, class, segments, hash, &mut self.scratch, now)?;
         self.waiting = Some((link, range));
         self.release_waiting();
         Ok(())
@@ -338,8 +341,8 @@ impl Node {
             let input = self.terminal.handle_input(link, wire.input(), now);
             match input.step {
                 Step::Payload { session, offset, range } => {
-                    if let Err(error) = sink.payload(session, offset, &wire.input()[range]) {
-                        self.terminal.abandon(session, &error.to_string(), now);
+                    if sink.payload(session, offset, &wire.input()[range]).is_err() {
+                        let _ = self.terminal.abandon(session, "it cannot be written to the disk", now);
                     }
                     wire.want(1);
                 }
@@ -350,9 +353,9 @@ impl Node {
                     wire.consume(input.consumed);
                     return progress;
                 }
-                Step::Ended => {
+                // `Event::Close` follows.
+                Step::Closed => {
                     wire.consume(input.consumed);
-                    wire.close();
                     return true;
                 }
             }
@@ -397,8 +400,10 @@ impl Node {
     }
 
     /// Does what the terminal orders; what concerns the application is kept for [`Self::event`].
-    fn obey(&mut self) -> Result<(), Failure> {
+    fn obey(&mut self) -> Result<bool, Failure> {
+        let mut any = false;
         while let Some(event) = self.terminal.poll_event() {
+            any = true;
             if let Some(watch) = &mut self.watch {
                 watch(&event);
             }
@@ -414,16 +419,18 @@ impl Node {
                 other => self.events.push_back(other),
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     fn connect(&mut self, link: LinkId, to: Destination) {
         let address = match to {
             Destination::Broker => self.broker.address(),
-            Destination::Address(address) => address,
+            Destination::Address(address) => Ok(address),
         };
         let registry = self.poll.registry();
-        let wire = TcpStream::connect(address).and_then(|stream| Wire::new(stream, false, registry, token(link)));
+        let wire = address
+            .and_then(TcpStream::connect)
+            .and_then(|stream| Wire::new(stream, false, to == Destination::Broker, registry, token(link)));
         match wire {
             Ok(wire) => {
                 self.wires.insert(link, wire);
@@ -444,7 +451,7 @@ impl Node {
             if connected {
                 self.terminal.link_opened(link, now);
             } else {
-                self.broker.next += 1;
+                self.broker.next += usize::from(self.wires.get(&link).is_some_and(Wire::leads_to_broker));
                 self.lost(link);
             }
         }
@@ -455,7 +462,7 @@ impl Node {
         while let Some((stream, _)) = self.listener.as_ref().and_then(|listener| listener.accept().ok()) {
             // No room is no tragedy: the caller is turned away by the close.
             let Ok(link) = self.terminal.accepted(now) else { continue };
-            match Wire::new(stream, true, self.poll.registry(), token(link)) {
+            match Wire::accepted(stream, self.poll.registry(), token(link)) {
                 Ok(wire) => {
                     self.wires.insert(link, wire);
                     self.terminal.link_opened(link, now);
@@ -465,22 +472,36 @@ impl Node {
         }
     }
 
+    /// Changes the list (P2) on top of what is stored, and stores it: nobody else's change is lost.
+    pub fn permit(&mut self, change: &Change<'_>) -> Result<(), Failure> {
+        let lock = self.state.lock()?;
+        self.reload()?;
+        let now = self.now();
+        self.terminal
+            .permit(change, now)
+            .map_err(|error| Failure::new(Code::Refused, format!("the list stays as it was: {error}")))?;
+        self.store()?;
+        drop(lock);
+        self.obey().map(|_| ())
+    }
+
     /// Stores the list and the pins, unless another process has stored newer ones, which then count here too.
     fn persist(&mut self) -> Result<(), Failure> {
         let lock = self.state.lock()?;
-        if self.state.peers_version() == self.peers {
-            let mut blob = vec![0; blob_size(PEERS)];
-            let length = self
-                .terminal
-                .blob(&mut blob)
-                .map_err(|error| Failure::new(Code::Local, format!("cannot store the list: {error}")))?;
-            self.state.save_peers(&blob[..length])?;
-            self.peers = self.state.peers_version();
-        } else {
-            self.reload()?;
-        }
+        if self.state.peers_version() == self.peers { self.store()? } else { self.reload()? }
         drop(lock);
         self.terminal.persisted();
+        Ok(())
+    }
+
+    fn store(&mut self) -> Result<(), Failure> {
+        let mut blob = vec![0; blob_size(PEERS)];
+        let length = self
+            .terminal
+            .blob(&mut blob)
+            .map_err(|error| Failure::new(Code::Local, format!("cannot store the list: {error}")))?;
+        self.state.save_peers(&blob[..length])?;
+        self.peers = self.state.peers_version();
         Ok(())
     }
 

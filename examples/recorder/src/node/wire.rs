@@ -16,6 +16,7 @@ const LARGE: usize = 128 << 10;
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
+    broker: bool,
     connected: bool,
     readable: bool,
     writable: bool,
@@ -30,14 +31,30 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Takes over a socket: `connected` if it was accepted, not if it is being connected.
-    pub fn new(mut stream: TcpStream, connected: bool, registry: &Registry, token: Token) -> io::Result<Self> {
+    /// A socket that is being connected, to the `broker` or to another recorder.
+    pub fn new(stream: TcpStream, broker: bool, registry: &Registry, token: Token) -> io::Result<Self> {
+        Self::register(stream, broker, false, registry, token)
+    }
+
+    /// A socket that was accepted.
+    pub fn accepted(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+        Self::register(stream, false, true, registry, token)
+    }
+
+    fn register(
+        mut stream: TcpStream,
+        broker: bool,
+        connected: bool,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         if connected {
             let _ = stream.set_nodelay(true);
         }
         Ok(Self {
             stream,
+            broker,
             connected,
             // Readiness is edge-triggered: whatever was there before the registration must be tried for.
             readable: connected,
@@ -196,7 +213,12 @@ impl Wire {
         self.closing
     }
 
-    /// The other end's address.
+    /// It goes to the broker.
+    pub fn leads_to_broker(&self) -> bool {
+        self.broker
+    }
+
+    /// The connection is up.
     pub fn is_connected(&self) -> bool {
         self.connected
     }
