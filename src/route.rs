@@ -1,6 +1,6 @@
 //! Which way a recording's data goes: attribute, size and kind to paths (rows P8, V10a–V10c; steps S2301–S2306).
 
-use crate::mpeg::Class;
+pub use crate::mpeg::Class;
 
 /// What the owner says of a recording (P8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

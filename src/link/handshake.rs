@@ -1,6 +1,7 @@
 //! The two handshakes, message by message.
 
-use super::noise::{Secret, Suite};
+use super::noise::Suite;
+use crate::secret::Secret;
 use super::preamble::Handle;
 use super::record::{PREFIX, is_whole};
 use super::{

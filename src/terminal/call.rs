@@ -312,9 +312,9 @@ impl Machine<'_> {
                 Ok(length)
             }
             Phase::Answering { accept: true } => {
-                let callee_password = Some(session.grant.callee_password.text());
-                let accepted = Message::Accepted(Accepted { transaction: None, callee_password });
-                let length = write_handshake(&mut session.secure, &accepted, out)?;
+                let accepted =
+                    Accepted { transaction: None, callee_password: Some(session.grant.callee_password.text()) };
+                let length = write_handshake(&mut session.secure, &Message::Accepted(accepted), out)?;
                 self.open(index, now);
                 Ok(length)
             }
@@ -352,22 +352,18 @@ impl Machine<'_> {
             }
             (Secure::Handshake(handshake), Phase::AwaitAnswer) => {
                 let Ok(range) = handshake.read(record) else { return self.peer_broken(index, now) };
-                match Message::parse(&record[range]) {
+                let denial = match Message::parse(&record[range]) {
                     Ok(Message::Accepted(Accepted { callee_password: Some(password), .. }))
                         if session.grant.callee_password.fits(password) =>
                     {
                         self.open(index, now);
-                        Input::progress(total)
+                        return Input::progress(total);
                     }
-                    Ok(Message::Denied(_)) => {
-                        self.deny(index, Denied::Callee, None);
-                        Input::closed()
-                    }
-                    _ => {
-                        self.deny(index, Denied::NotTheCallee, None);
-                        Input::closed()
-                    }
-                }
+                    Ok(Message::Denied(_)) => Denied::Callee,
+                    _ => Denied::NotTheCallee,
+                };
+                self.deny(index, denial, None);
+                Input::closed()
             }
             // A callee's answer is still to be written: the caller has nothing to say yet.
             (_, Phase::Answering { .. }) => Input::blocked(),

@@ -1,7 +1,7 @@
 //! What the parts of a terminal share, and which part a connection belongs to.
 
 use super::control::Control;
-use super::event::{Event, LinkId, OfflineCause, Refusal, SessionId};
+use super::event::{Event, LinkId, Refusal, SessionId};
 use super::incoming::Incoming;
 use super::peers::{Book, Peer, Peers};
 use super::session::{Password, Phase, Session};
@@ -21,8 +21,6 @@ use thiserror::Error;
 const EVENTS: usize = 32;
 /// The most events that one step makes: the end of a session with all its connections.
 const BURST: usize = 12;
-/// Bytes that hold any text but a long list's.
-pub(super) const TEXT_MIN: usize = 1_024;
 
 /// All of a terminal but the places for sessions and peers.
 pub(super) struct Core {
@@ -34,7 +32,6 @@ pub(super) struct Core {
     pub(super) suite: Suite,
     pub(super) listen: bool,
     pub(super) allow_loopback: bool,
-    pub(super) tunnel_only: bool,
     pub(super) gate: LoadGate,
     pub(super) entropy: Entropy,
     pub(super) book: Book,
@@ -60,7 +57,6 @@ impl Core {
             suite: config.suite,
             listen: config.listen,
             allow_loopback: config.allow_loopback,
-            tunnel_only: config.tunnel_only,
             gate: config.load,
             entropy,
             book: Book::default(),
@@ -175,7 +171,7 @@ impl<'a> Machine<'a> {
     pub(super) fn link_opened(&mut self, link: LinkId, now: u64) {
         match self.owner(link) {
             Some(Owner::Control) => self.control_opened(now),
-            Some(Owner::Incoming(index)) => self.incoming[index].opened(),
+            Some(Owner::Incoming(index)) => self.core.incoming[index].opened(),
             Some(Owner::Attempt(index, attempt)) => self.attempt_opened(index, attempt, now),
             Some(Owner::Peer(index)) => self.peer_opened(index, now),
             Some(Owner::Lane(index, lane)) => self.lane_opened(index, lane, now),
@@ -333,10 +329,13 @@ impl TransmitError {
         }
     }
 
-    pub(super) fn of_encode(error: EncodeError) -> Self {
+    /// `max` is the longest text that the other side takes.
+    pub(super) fn of_encode(error: EncodeError, max: usize) -> Self {
         match error {
-            EncodeError::TooSmall { needed } => Self::BufferTooSmall { needed: Transport::sealed_length(needed) },
-            EncodeError::TooLong | EncodeError::Value { .. } => Self::TextTooLong,
+            EncodeError::TooSmall { needed } if needed <= max => {
+                Self::BufferTooSmall { needed: Transport::sealed_length(needed) }
+            }
+            EncodeError::TooSmall { .. } | EncodeError::TooLong | EncodeError::Value { .. } => Self::TextTooLong,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::identifier::Identifier;
 use crate::link::PublicKey;
+use crate::permitted;
 use thiserror::Error;
 
 /// A terminal that may connect, that was called before, or that is about to be struck off the broker's list.
@@ -185,6 +186,12 @@ impl<'a> Peers<'a> {
         Ok(true)
     }
 
+    /// Whether `identifier` is known or can be.
+    pub(super) fn has_place(&self, identifier: &str) -> bool {
+        self.find(identifier).is_some()
+            || self.places.iter().any(|peer| peer.identifier.is_none() || peer.standing == Standing::Deleted)
+    }
+
     fn with_standing(&self, wanted: fn(Standing) -> bool) -> Identifiers<'_> {
         Identifiers { places: self.places.iter(), wanted }
     }
@@ -199,6 +206,17 @@ impl<'a> Peers<'a> {
 
     pub(super) fn deleted(&self) -> Identifiers<'_> {
         self.with_standing(|standing| standing == Standing::Deleted)
+    }
+
+    /// The list's digest, as the broker makes it of its own.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        // The places are in no order, and there is nowhere to sort them: the next one is looked for each time.
+        let mut last = None;
+        permitted::digest(core::iter::from_fn(|| {
+            let next = self.permitted().filter(|identifier| last.is_none_or(|last| *identifier > last)).min();
+            last = next;
+            next
+        }))
     }
 
     /// Writes version, revision, number of places, then a record a place that is in use.

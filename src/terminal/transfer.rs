@@ -7,8 +7,9 @@ use super::session::{
 };
 use super::{IDLE_MS, MIN_FRAME};
 use crate::lane::{LaneOpener, LaneSealer};
-use crate::link::{LaneToken, Secret, Transport};
-use crate::message::{self, Message, Status, StatusCode, TransferAnswer, TransferDone};
+use crate::Secret;
+use crate::link::{LaneToken, Transport};
+use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
 use crate::route::{Path, Protection, Route, Way};
 use crate::sframe::Suite;
 use thiserror::Error;
@@ -439,8 +440,10 @@ impl Machine<'_> {
         let transaction = self.core.next_transaction();
         let secure = core::mem::replace(&mut self.sessions[at].secure, Secure::None);
         let Secure::Transport(mut transport) = secure else { return Ok(0) };
-        let room = Transport::text_room(out, transport.max_payload());
-        let result = self.encode_for_peer(at, outgoing, transaction, room);
+        let max = transport.max_payload();
+        let result = self
+            .encode_for_peer(at, outgoing, transaction, Transport::text_room(out, max))
+            .map_err(|error| TransmitError::of_encode(error, max));
         let result = result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
         self.sessions[at].secure = Secure::Transport(transport);
         let length = result?;
@@ -449,7 +452,7 @@ impl Machine<'_> {
         Ok(length)
     }
 
-    fn encode_for_peer(&self, at: usize, outgoing: Outgoing, number: u32, room: &mut [u8]) -> Result<usize, TransmitError> {
+    fn encode_for_peer(&self, at: usize, outgoing: Outgoing, number: u32, room: &mut [u8]) -> Result<usize, EncodeError> {
         let session = &self.sessions[at];
         let transfer = &session.transfer;
         let own = self.core.identifier.as_str();
@@ -515,7 +518,7 @@ impl Machine<'_> {
                 cause: Some(transfer.cause).filter(|cause| !cause.is_empty() && !complete),
             }),
         };
-        message.encode(room).map_err(TransmitError::of_encode)
+        message.encode(room)
     }
 
     fn sent_to_peer(&mut self, at: usize, outgoing: Outgoing, transaction: u32) {
