@@ -15,8 +15,8 @@ mod parse;
 mod value;
 mod writer;
 
-pub use error::{EncodeError, ParseError, Problem};
 pub use crate::route::{Class, Path, Protection};
+pub use error::{EncodeError, ParseError, Problem};
 pub use list::{Identifiers, List, ListChange};
 pub use value::{Candidate, Candidates, Host, MAX_CANDIDATES, SecretText, Source, StatusCode};
 

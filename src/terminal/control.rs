@@ -6,8 +6,8 @@ use super::peers::Peers;
 use super::session::{LaneState, Phase, Secure};
 use crate::link::{self, Handle, Handshake, MaxRecord, Record, Transport};
 use crate::message::{
-    Accepted, Address, Candidate, Denial, EncodeError, Hello, Host, ListChange, Message, Ping, Query, Register, Release, Status, StatusAnswer,
-    StatusCode, Transfer, Tunnel,
+    Accepted, Address, Candidate, Denial, EncodeError, Hello, Host, ListChange, Message, Ping, Query,
+    Register, Release, Status, StatusAnswer, StatusCode, Transfer, Tunnel,
 };
 use heapless::Vec;
 
@@ -141,7 +141,8 @@ impl Machine<'_> {
     pub(super) fn control_opened(&mut self, now: u64) {
         let ephemeral = self.core.entropy.draw();
         let core = &mut *self.core;
-        let handshake = Handshake::control_initiator(&core.secret, &core.broker_key, core.max_record, ephemeral);
+        let handshake =
+            Handshake::control_initiator(&core.secret, &core.broker_key, core.max_record, ephemeral);
         core.control.secure = Secure::Handshake(handshake);
         core.control.state = ControlState::Opening;
         core.control.deadline = now + HANDSHAKE_MS;
@@ -173,8 +174,10 @@ impl Machine<'_> {
                 session.phase,
                 Phase::Query | Phase::AwaitGrant | Phase::AskTunnel | Phase::AwaitTunnel | Phase::Noticed
             );
-            let lane_waits =
-                session.lanes.iter().any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker));
+            let lane_waits = session
+                .lanes
+                .iter()
+                .any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker));
             if waits || lane_waits {
                 session.deadline = now;
             }
@@ -370,12 +373,14 @@ impl Machine<'_> {
         }
         let Some(outgoing) = self.next_for_broker() else { return Ok(0) };
         let transaction = self.core.next_transaction();
-        let Secure::Transport(transport) = core::mem::replace(&mut self.core.control.secure, Secure::None) else {
+        let Secure::Transport(transport) = core::mem::replace(&mut self.core.control.secure, Secure::None)
+        else {
             return Ok(0);
         };
         let result = self.encode_for_broker(outgoing, transaction, &transport, out);
         let mut transport = transport;
-        let result = result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
+        let result =
+            result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
         self.core.control.secure = Secure::Transport(transport);
         if let (Outgoing::Register, Err(TransmitError::TextTooLong)) = (outgoing, result) {
             // It won't get shorter by itself: a person has to strike entries off.
@@ -434,7 +439,9 @@ impl Machine<'_> {
         let room = Transport::text_room(out, max);
         let transaction = Some(transaction);
         if let Outgoing::Register = outgoing {
-            return self.encode_register(transaction, room).map_err(|error| TransmitError::of_encode(error, max));
+            return self
+                .encode_register(transaction, room)
+                .map_err(|error| TransmitError::of_encode(error, max));
         }
         let core = &*self.core;
         let identifier = core.identifier.as_str();
@@ -451,9 +458,12 @@ impl Machine<'_> {
                     Answer::Status { acceptable } => {
                         Message::StatusAnswer(StatusAnswer { acceptable, transaction, retry_after: None })
                     }
-                    Answer::Denied(denial) => {
-                        Message::Denied(crate::message::Denied { denial, transaction, cause: None, retry_after: None })
-                    }
+                    Answer::Denied(denial) => Message::Denied(crate::message::Denied {
+                        denial,
+                        transaction,
+                        cause: None,
+                        retry_after: None,
+                    }),
                 }
             }
             Outgoing::Notice(index) => Message::Accepted(Accepted {

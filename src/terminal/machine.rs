@@ -137,7 +137,9 @@ impl<'a> Machine<'a> {
             }
             let attempt = session.attempts.iter().position(|attempt| *attempt == link);
             let lane = session.lanes.iter().position(|lane| lane.link == link);
-            attempt.map(|attempt| Owner::Attempt(index, attempt)).or(lane.map(|lane| Owner::Lane(index, lane)))
+            attempt
+                .map(|attempt| Owner::Attempt(index, attempt))
+                .or(lane.map(|lane| Owner::Lane(index, lane)))
         })
     }
 
@@ -211,7 +213,12 @@ impl<'a> Machine<'a> {
         }
     }
 
-    pub(super) fn poll_transmit(&mut self, link: LinkId, out: &mut [u8], now: u64) -> Result<usize, TransmitError> {
+    pub(super) fn poll_transmit(
+        &mut self,
+        link: LinkId,
+        out: &mut [u8],
+        now: u64,
+    ) -> Result<usize, TransmitError> {
         match self.owner(link) {
             Some(Owner::Control) => self.control_transmit(out, now),
             Some(Owner::Incoming(index)) => self.incoming_transmit(index, out),
@@ -223,9 +230,19 @@ impl<'a> Machine<'a> {
 
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         let control = &self.core.control;
-        let sessions = self.sessions.iter().filter(|session| session.phase != Phase::Idle).map(Session::next_deadline);
-        let incoming = self.core.incoming.iter().filter(|incoming| incoming.link.is_some()).map(|incoming| incoming.deadline);
-        core::iter::once(control.deadline).chain(sessions).chain(incoming).min().filter(|&deadline| deadline != u64::MAX)
+        let sessions =
+            self.sessions.iter().filter(|session| session.phase != Phase::Idle).map(Session::next_deadline);
+        let incoming = self
+            .core
+            .incoming
+            .iter()
+            .filter(|incoming| incoming.link.is_some())
+            .map(|incoming| incoming.deadline);
+        core::iter::once(control.deadline)
+            .chain(sessions)
+            .chain(incoming)
+            .min()
+            .filter(|&deadline| deadline != u64::MAX)
     }
 
     pub(super) fn handle_timeout(&mut self, now: u64) {
@@ -233,13 +250,19 @@ impl<'a> Machine<'a> {
             self.control_timeout(now);
         }
         for index in 0..self.core.incoming.len() {
-            if self.core.has_room() && self.core.incoming[index].link.is_some() && self.core.incoming[index].deadline <= now {
+            if self.core.has_room()
+                && self.core.incoming[index].link.is_some()
+                && self.core.incoming[index].deadline <= now
+            {
                 self.refuse(Refusal::Preamble);
                 self.drop_incoming(index);
             }
         }
         for index in 0..self.sessions.len() {
-            if self.core.has_room() && self.sessions[index].phase != Phase::Idle && self.sessions[index].next_deadline() <= now {
+            if self.core.has_room()
+                && self.sessions[index].phase != Phase::Idle
+                && self.sessions[index].next_deadline() <= now
+            {
                 self.session_timeout(index, now);
             }
         }
@@ -335,7 +358,9 @@ impl TransmitError {
             EncodeError::TooSmall { needed } if needed <= max => {
                 Self::BufferTooSmall { needed: Transport::sealed_length(needed) }
             }
-            EncodeError::TooSmall { .. } | EncodeError::TooLong | EncodeError::Value { .. } => Self::TextTooLong,
+            EncodeError::TooSmall { .. } | EncodeError::TooLong | EncodeError::Value { .. } => {
+                Self::TextTooLong
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ mod transfer;
 pub use event::{
     ClosedCause, Denied, Destination, Event, LinkId, OfflineCause, Refusal, SessionId, TransferFailure,
 };
-pub use lanes::FrameError;
+pub use lanes::{FrameError, Piece};
 pub use machine::{Input, Step, TransmitError};
 pub use peers::{BlobTooSmall, Change, Peer, PermitError, RestoreError, blob_size};
 pub use session::{MAX_NAME, MAX_SOURCE, Session};
@@ -233,9 +233,18 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     #[must_use]
     pub fn offered(&self, session: SessionId) -> Option<Offered<'_>> {
         let transfer = &self.session(session)?.transfer;
-        let Offered { name, size, source, hash } =
-            Offered { name: &transfer.name, size: transfer.size, source: &transfer.source, hash: transfer.hash };
-        (transfer.state != TransferState::None && !transfer.sending).then_some(Offered { name, size, source, hash })
+        let Offered { name, size, source, hash } = Offered {
+            name: &transfer.name,
+            size: transfer.size,
+            source: &transfer.source,
+            hash: transfer.hash,
+        };
+        (transfer.state != TransferState::None && !transfer.sending).then_some(Offered {
+            name,
+            size,
+            source,
+            hash,
+        })
     }
 
     /// Takes what is offered, from byte `offset` on (M18).
@@ -260,23 +269,19 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
         self.machine().max_payload(session)
     }
 
-    /// Makes a frame of `payload` bytes of the recording, all of one segment, in place. `buffer` is [`crate::lane::HEADROOM`] bytes, the payload, and
+    /// Makes the frame of a piece of the recording, in place. `buffer` is [`crate::lane::HEADROOM`] bytes, the piece's bytes, and
     /// [`crate::lane::TAILROOM`] bytes. Gives the lane's link and the part of `buffer` to write to it, whole, before the next frame in source order.
     ///
     /// # Errors
     /// [`FrameError`].
-    #[allow(clippy::too_many_arguments)]
     pub fn seal(
         &mut self,
         session: SessionId,
-        class: Class,
-        segment: u64,
-        offset: u64,
+        piece: Piece,
         buffer: &mut [u8],
-        payload: usize,
         now: u64,
     ) -> Result<(LinkId, Range<usize>), FrameError> {
-        self.machine().seal(session, class, segment, offset, buffer, payload, now)
+        self.machine().seal(session, piece, buffer, now)
     }
 
     /// Makes the end frame of a class's lane: once for each class that has one, after all else. `segments` is the number of segments; `hash` the recording's
@@ -300,7 +305,12 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     ///
     /// # Errors
     /// [`OutOfTurn`].
-    pub fn stored(&mut self, session: SessionId, stored: Result<(), &'static str>, now: u64) -> Result<(), OutOfTurn> {
+    pub fn stored(
+        &mut self,
+        session: SessionId,
+        stored: Result<(), &'static str>,
+        now: u64,
+    ) -> Result<(), OutOfTurn> {
         self.machine().stored(session, stored, now)
     }
 

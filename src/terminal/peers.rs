@@ -63,7 +63,9 @@ impl<'a> Peers<'a> {
     }
 
     fn find(&self, identifier: &str) -> Option<usize> {
-        self.places.iter().position(|peer| peer.identifier.as_ref().is_some_and(|known| known.as_str() == identifier))
+        self.places
+            .iter()
+            .position(|peer| peer.identifier.as_ref().is_some_and(|known| known.as_str() == identifier))
     }
 
     /// The place of `identifier`, taken anew if need be: an empty one, or one that only remembers a struck entry.
@@ -85,10 +87,15 @@ impl<'a> Peers<'a> {
     }
 
     /// How many places `additions` would need beyond those there are.
-    fn check_room(&self, additions: &[(Identifier, Option<PublicKey>)], replace: bool) -> Result<(), PermitError> {
+    fn check_room(
+        &self,
+        additions: &[(Identifier, Option<PublicKey>)],
+        replace: bool,
+    ) -> Result<(), PermitError> {
         let mut kept = 0;
         for peer in self.places.iter() {
-            let listed = peer.identifier.as_ref().is_some_and(|known| additions.iter().any(|(new, _)| new == known));
+            let listed =
+                peer.identifier.as_ref().is_some_and(|known| additions.iter().any(|(new, _)| new == known));
             let stays = match peer.standing {
                 Standing::Known => peer.identifier.is_some(),
                 Standing::Permitted | Standing::Added => !replace,
@@ -99,7 +106,9 @@ impl<'a> Peers<'a> {
         let distinct = additions
             .iter()
             .enumerate()
-            .filter(|(index, (identifier, _))| !additions[..*index].iter().any(|(earlier, _)| earlier == identifier))
+            .filter(|(index, (identifier, _))| {
+                !additions[..*index].iter().any(|(earlier, _)| earlier == identifier)
+            })
             .count();
         if kept + distinct > self.places.len() { Err(PermitError::Full) } else { Ok(()) }
     }
@@ -124,9 +133,11 @@ impl<'a> Peers<'a> {
                     let Some(index) = self.find(identifier.as_str()) else { continue };
                     self.places[index] = match self.places[index].standing {
                         // Its key goes too: whoever is permitted anew is pinned anew.
-                        Standing::Permitted | Standing::Deleted => {
-                            Peer { identifier: Some(identifier.clone()), key: None, standing: Standing::Deleted }
-                        }
+                        Standing::Permitted | Standing::Deleted => Peer {
+                            identifier: Some(identifier.clone()),
+                            key: None,
+                            standing: Standing::Deleted,
+                        },
                         Standing::Added | Standing::Known => Peer::NONE,
                     };
                 }
@@ -258,7 +269,8 @@ impl<'a> Peers<'a> {
             return Err(RestoreError::Version(*version));
         }
         let (revision, count) = numbers.split_first_chunk::<8>().ok_or(RestoreError::Damaged)?;
-        let count = count.first_chunk::<8>().map(|count| u64::from_be_bytes(*count)).ok_or(RestoreError::Damaged)?;
+        let count =
+            count.first_chunk::<8>().map(|count| u64::from_be_bytes(*count)).ok_or(RestoreError::Damaged)?;
         if count > self.places.len() as u64 {
             return Err(RestoreError::TooMany);
         }

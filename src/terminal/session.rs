@@ -1,9 +1,9 @@
 //! One session with another terminal: its state, as caller or callee.
 
 use super::event::LinkId;
+use crate::Secret;
 use crate::identifier::Identifier;
 use crate::lane::{LaneOpener, LaneSealer};
-use crate::Secret;
 use crate::link::{Handle, Handshake, LaneToken, Psk, PublicKey, Transport};
 use crate::message::{Class, SecretText};
 use crate::route::Way;
