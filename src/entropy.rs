@@ -15,7 +15,12 @@ pub(crate) struct Entropy {
 
 impl Entropy {
     /// Mixes the static key, the stored seed and fresh entropy; gives the generator and the seed to store before its first use.
-    pub(crate) fn new(static_key: &[u8; 32], seed: &[u8; 32], fresh: &[u8; 32], context: &[u8]) -> (Self, [u8; 32]) {
+    pub(crate) fn new(
+        static_key: &[u8; 32],
+        seed: &[u8; 32],
+        fresh: &[u8; 32],
+        context: &[u8],
+    ) -> (Self, [u8; 32]) {
         let mut material = [0; 64];
         material[..32].copy_from_slice(static_key);
         material[32..].copy_from_slice(fresh);

@@ -1,6 +1,6 @@
 //! Which way a recording's data goes: attribute, size and kind to paths (rows P8, V10a–V10c; steps S2301–S2306).
 
-use crate::mpeg::Class;
+pub use crate::mpeg::Class;
 
 /// What the owner says of a recording (P8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,9 @@ impl Route {
         let sealed = if conditions.relay { Way::RELAY_SEALED } else { Way::DIRECT_SEALED };
         match attribute {
             Attribute::Confidential => Self { sealed: Some(sealed), rest: None },
-            Attribute::BySize if conditions.size < conditions.relay_below => Self { sealed: Some(sealed), rest: None },
+            Attribute::BySize if conditions.size < conditions.relay_below => {
+                Self { sealed: Some(sealed), rest: None }
+            }
             Attribute::BySize => Self { sealed: Some(Way::DIRECT_SEALED), rest: None },
             Attribute::Public => Self { sealed: None, rest: Some(Way::DIRECT_CLEAR) },
             Attribute::Split => Self { sealed: Some(sealed), rest: Some(Way::DIRECT_CLEAR) },

@@ -103,7 +103,12 @@ impl LaneSealer {
     ///
     /// # Errors
     /// [`sframe::SealError`]; no counter is used.
-    pub fn seal(&mut self, place: Place, buffer: &mut [u8], payload: usize) -> Result<Range<usize>, sframe::SealError> {
+    pub fn seal(
+        &mut self,
+        place: Place,
+        buffer: &mut [u8],
+        payload: usize,
+    ) -> Result<Range<usize>, sframe::SealError> {
         let frame = buffer.get_mut(PREFIX..).ok_or(sframe::SealError::BufferTooSmall)?;
         frame
             .get_mut(HEADER_MAX..HEADER_MAX + PLACE)

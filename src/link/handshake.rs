@@ -1,11 +1,12 @@
 //! The two handshakes, message by message.
 
-use super::noise::{Secret, Suite};
+use super::noise::Suite;
 use super::preamble::Handle;
 use super::record::{PREFIX, is_whole};
 use super::{
     MAX_PREAMBLE, MINIMUM_VERSION, MaxRecord, Preamble, Psk, PublicKey, SecretKey, Transport, VERSION,
 };
+use crate::secret::Secret;
 use core::ops::Range;
 use noise_protocol::ErrorKind;
 use noise_protocol::patterns::{HandshakePattern, noise_ik, noise_kk_psk0};

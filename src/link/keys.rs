@@ -1,6 +1,7 @@
 //! Static keys and their text form.
 
-use super::noise::{Secret, X25519};
+use super::noise::X25519;
+use crate::secret::Secret;
 use base64ct::{Base64Unpadded, Encoding};
 use core::fmt;
 use noise_protocol::DH;

@@ -33,7 +33,6 @@ pub use handshake::{
     Handshake, HandshakeError, MAX_HANDSHAKE_PAYLOAD, MAX_IDENTIFIER, PeerGrant, SetupError,
 };
 pub use keys::{FINGERPRINT_LENGTH, FingerprintError, PublicKey, SecretKey};
-pub use noise::Secret;
 pub use preamble::{
     Handle, MAX_PREAMBLE, MINIMUM_VERSION, Parsed, Preamble, PreambleBufferTooSmall, PreambleError, VERSION,
 };
@@ -41,7 +40,7 @@ pub use record::{MaxRecord, Record, RecordError, record};
 pub use transport::{OpenError, REKEY_AFTER, SealError, Transport};
 
 /// A peer link's pre-shared key: the grant's Encrypt Key (M11, M12; P12), 32 bytes.
-pub type Psk = Secret<32>;
+pub type Psk = crate::Secret<32>;
 
 /// The one-time token that opens a lane, 32 bytes.
-pub type LaneToken = Secret<32>;
+pub type LaneToken = crate::Secret<32>;

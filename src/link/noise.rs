@@ -1,48 +1,16 @@
 //! The three Noise primitives over RustCrypto: X25519, AES-256-GCM, SHA-256 (Noise revision 34, section 12).
 
+use crate::secret::Secret;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
-use core::fmt;
 use noise_protocol::{Cipher, DH, HandshakeState, Hash, U8Array};
 use sha2::Digest;
-use subtle::ConstantTimeEq;
 use x25519_dalek::StaticSecret;
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A handshake with the suite of both link protocols.
 pub(crate) type Suite = HandshakeState<X25519, AesGcm, Sha256>;
 
 /// Length of an authentication tag, bytes.
 pub(crate) const TAG: usize = 16;
-
-/// Secret bytes: zeroized on drop, compared in constant time, never printed.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Secret<const N: usize>([u8; N]);
-
-impl<const N: usize> Secret<N> {
-    /// Takes the bytes over. Whoever made them clears their own copy.
-    pub const fn new(bytes: [u8; N]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes themselves, to send or store them.
-    pub const fn expose(&self) -> &[u8; N] {
-        &self.0
-    }
-}
-
-impl<const N: usize> PartialEq for Secret<N> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl<const N: usize> Eq for Secret<N> {}
-
-impl<const N: usize> fmt::Debug for Secret<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 impl<const N: usize> U8Array for Secret<N> {
     fn new() -> Self {

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::handshake::best_common;
-use super::noise::{Secret, Suite, X25519};
+use super::noise::{Suite, X25519};
+use crate::secret::Secret;
 use hex_literal::hex;
 use noise_protocol::patterns::{HandshakePattern, noise_ik, noise_kk_psk0, noise_x};
 use noise_protocol::{CipherState, DH};

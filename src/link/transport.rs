@@ -36,7 +36,7 @@ impl Transport {
         Self { send, receive, ours, theirs, closed: false }
     }
 
-    /// The largest record that this side announced: what [`record`] checks incoming ones against.
+    /// The largest record that this side announced: what [`record()`] checks incoming ones against.
     pub fn max_record(&self) -> MaxRecord {
         self.ours
     }
@@ -54,24 +54,43 @@ impl Transport {
     /// Seals a text as one record at the start of `out` and gives the record's length.
     ///
     /// # Errors
-    /// [`SealError`]; nothing is written or changed.
+    /// [`SealError`]; nothing is sealed, and the link is as it was.
     pub fn seal(&mut self, text: &[u8], out: &mut [u8]) -> Result<usize, SealError> {
+        let room = Self::text_room(out, text.len());
+        if room.len() == text.len() {
+            room.copy_from_slice(text);
+        }
+        self.seal_in_place(out, text.len())
+    }
+
+    /// The part of `out` where [`seal_in_place`](Self::seal_in_place) wants its text: as long as `out` allows, `max` bytes at most.
+    pub fn text_room(out: &mut [u8], max: usize) -> &mut [u8] {
+        let start = PREFIX + LENGTH;
+        let plaintext = out.len().saturating_sub(PREFIX + TAG) / PADDING * PADDING;
+        let end = start + plaintext.saturating_sub(LENGTH).min(max);
+        out.get_mut(start..end).unwrap_or_default()
+    }
+
+    /// Seals the text of `length` bytes that was written to [`text_room`](Self::text_room) of the same `out`, as one record at its start; gives
+    /// the record's length.
+    ///
+    /// # Errors
+    /// [`SealError`]; nothing is sealed or changed.
+    pub fn seal_in_place(&mut self, out: &mut [u8], length: usize) -> Result<usize, SealError> {
         if self.closed || self.send.get_next_n() == u64::MAX {
             return Err(SealError::Closed);
         }
         let max = self.max_payload();
-        if text.len() > max {
+        if length > max {
             return Err(SealError::TextTooLong { max });
         }
-        let needed = Self::sealed_length(text.len());
+        let needed = Self::sealed_length(length);
         let out = out.get_mut(..needed).ok_or(SealError::BufferTooSmall { needed })?;
         let (prefix, body) = out.split_at_mut(PREFIX);
         // Both lengths are at most a `MaxRecord`: nothing is cut off.
         prefix.copy_from_slice(&(body.len() as u16).to_be_bytes());
-        body[..LENGTH].copy_from_slice(&(text.len() as u16).to_be_bytes());
-        let (filled, padding) = body[LENGTH..].split_at_mut(text.len());
-        filled.copy_from_slice(text);
-        padding.fill(0);
+        body[..LENGTH].copy_from_slice(&(length as u16).to_be_bytes());
+        body[LENGTH + length..].fill(0);
         let plaintext = body.len() - TAG;
         self.send.encrypt_in_place(body, plaintext);
         rekey_if_due(&mut self.send);

@@ -82,7 +82,7 @@ impl<'a> Value<'a> {
         self.some(decoded.then_some(bytes), Problem::Binary)
     }
 
-    pub(super) fn secret(self) -> Parsed<Secret> {
+    pub(super) fn secret(self) -> Parsed<Secret<32>> {
         self.some(SecretText::new(self.text).key(), Problem::Binary)
     }
 

@@ -4,6 +4,8 @@
 //! and nothing else are read as well, so everything beyond these lines is an `Option` (or a flag that is off).
 //! An identifier in a parsed message keeps the rules of [`crate::identifier`], and no text in it is empty.
 
+use crate::secret::Secret;
+
 mod encode;
 mod error;
 mod lines;
@@ -13,9 +15,10 @@ mod parse;
 mod value;
 mod writer;
 
+pub use crate::route::{Class, Path, Protection};
 pub use error::{EncodeError, ParseError, Problem};
 pub use list::{Identifiers, List, ListChange};
-pub use value::{Candidate, Candidates, Host, MAX_CANDIDATES, Secret, SecretText, Source, StatusCode};
+pub use value::{Candidate, Candidates, Host, MAX_CANDIDATES, SecretText, Source, StatusCode};
 
 /// The largest message, in bytes, its last LF included.
 pub const MAX_BYTES: usize = 16_384;
@@ -165,36 +168,9 @@ pub struct Lane {
     /// SFrame's cipher suite number (RFC 9605, section 4.5).
     pub suite: Option<u16>,
     /// The lane's base key: 32 fresh bytes.
-    pub lane_key: Option<Secret>,
+    pub lane_key: Option<Secret<32>>,
     /// The lane's one-time token.
-    pub token: Option<Secret>,
-}
-
-/// The class of a lane's segments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// To be sealed.
-    Sealed,
-    /// All others.
-    Rest,
-}
-
-/// How a lane's bytes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
-    /// From terminal to terminal.
-    Direct,
-    /// Through the broker.
-    Relay,
-}
-
-/// How a lane's frames are protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protection {
-    /// Encrypted and authenticated.
-    Sealed,
-    /// Authenticated, but readable (V10b).
-    Clear,
+    pub token: Option<Secret<32>>,
 }
 
 /// `TUNNEL`.
@@ -376,9 +352,9 @@ pub struct TransferAnswer<'a> {
     /// Why not, for people.
     pub cause: Option<&'a str>,
     /// From the broker: the one-time token of the asker's end of the lane.
-    pub token: Option<Secret>,
+    pub token: Option<Secret<32>>,
     /// From the broker: the token of the other end, which the asker hands on.
-    pub peer_token: Option<Secret>,
+    pub peer_token: Option<Secret<32>>,
     /// From the receiver: send from this byte of the recording.
     pub offset: Option<u64>,
     /// From the receiver: the largest frame taken, in bytes after its length.
@@ -402,7 +378,7 @@ pub struct TunnelToken {
     /// The grant.
     pub handle: [u8; 16],
     /// The one-time token of this end of the tunnel.
-    pub token: Secret,
+    pub token: Secret<32>,
     /// To the caller: its question's number.
     pub transaction: Option<u32>,
 }

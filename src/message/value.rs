@@ -3,9 +3,9 @@
 use core::fmt;
 use core::net::IpAddr;
 
+use crate::secret::Secret;
 use base64ct::{Base64, Encoding};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The most `Candidate` lines of a message.
 pub const MAX_CANDIDATES: usize = 4;
@@ -138,8 +138,8 @@ impl<'a> SecretText<'a> {
     }
 
     /// The 32 bytes that an encryption key's text stands for; `None` if it is another text, such as the figures' own `Key`.
-    pub fn key(self) -> Option<Secret> {
-        let mut key = Secret([0; 32]);
+    pub fn key(self) -> Option<Secret<32>> {
+        let mut key = Secret::new([0; 32]);
         decode_exactly(self.0, &mut key.0).then_some(key)
     }
 }
@@ -161,42 +161,6 @@ impl Eq for SecretText<'_> {}
 impl fmt::Debug for SecretText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretText(…)")
-    }
-}
-
-/// 32 secret bytes of a message (a token, a key): wiped on drop, compared in constant time, never shown.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Secret([u8; 32]);
-
-impl Secret {
-    /// Takes the bytes.
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes themselves.
-    pub const fn expose(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl ConstantTimeEq for Secret {
-    fn ct_eq(&self, other: &Self) -> subtle::Choice {
-        self.0.ct_eq(&other.0)
-    }
-}
-
-impl PartialEq for Secret {
-    fn eq(&self, other: &Self) -> bool {
-        self.ct_eq(other).into()
-    }
-}
-
-impl Eq for Secret {}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
     }
 }
 

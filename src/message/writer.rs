@@ -112,7 +112,7 @@ impl<'o> Writer<'o> {
         }
     }
 
-    pub(super) fn secret(&mut self, name: Name, secret: Option<&Secret>) {
+    pub(super) fn secret(&mut self, name: Name, secret: Option<&Secret<32>>) {
         self.binary(name, secret.map(Secret::expose));
     }
 

@@ -7,9 +7,7 @@ use super::session::{MAX_CANDIDATES, Password, Phase, Secure, Session, TransferS
 use super::{CallError, IDLE_MS};
 use crate::identifier::Identifier;
 use crate::link::{self, Handle, Handshake, LaneToken, MaxRecord, PeerGrant, Psk, PublicKey, Record};
-use crate::message::{
-    Accepted, CalleeAddress, CallerNotice, Denial, Host, Message, Request, TunnelToken,
-};
+use crate::message::{Accepted, CalleeAddress, CallerNotice, Denial, Host, Message, Request, TunnelToken};
 use core::net::{IpAddr, SocketAddr};
 use heapless::Vec;
 
@@ -84,7 +82,12 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn caller_denied(&mut self, transaction: Option<u32>, denial: Denied, retry_after: Option<u32>) {
+    pub(super) fn caller_denied(
+        &mut self,
+        transaction: Option<u32>,
+        denial: Denied,
+        retry_after: Option<u32>,
+    ) {
         if let Some(index) = self.asked(transaction) {
             self.deny(index, denial, retry_after);
         }
@@ -93,7 +96,9 @@ impl Machine<'_> {
     /// M11 (S1104): where the callee is, and what proves this terminal to it.
     pub(super) fn caller_granted(&mut self, address: &CalleeAddress<'_>, now: u64) {
         let Some(index) = self.asked(address.transaction) else { return };
-        let (Some(handle), Some(key), Some(psk)) = (address.handle, address.callee_key, address.encrypt_key.key()) else {
+        let (Some(handle), Some(key), Some(psk)) =
+            (address.handle, address.callee_key, address.encrypt_key.key())
+        else {
             return self.deny(index, Denied::NoAnswer, None);
         };
         let passwords = Password::new(address.password).zip(address.callee_password.and_then(Password::new));
@@ -228,7 +233,9 @@ impl Machine<'_> {
         let core = &*self.core;
         let session = &mut self.sessions[index];
         let grant = &session.grant;
-        let (Some(peer), Some(key), Some(handle), Some(psk)) = (&grant.peer, &grant.key, grant.handle, &grant.psk) else {
+        let (Some(peer), Some(key), Some(handle), Some(psk)) =
+            (&grant.peer, &grant.key, grant.handle, &grant.psk)
+        else {
             return self.deny(index, Denied::NoAnswer, None);
         };
         let peer_grant =
@@ -260,14 +267,17 @@ impl Machine<'_> {
 
     /// M12 (S1208): who will call, and how it proves itself. The callee decides by its *own* list and pins.
     pub(super) fn callee_notice(&mut self, notice: &CallerNotice<'_>, now: u64) -> Result<(), Denial> {
-        let (Some(handle), Some(key), Some(psk)) = (notice.handle, notice.caller_key, notice.encrypt_key.key()) else {
+        let (Some(handle), Some(key), Some(psk)) =
+            (notice.handle, notice.caller_key, notice.encrypt_key.key())
+        else {
             return Err(Denial::NotConnected);
         };
         let passwords = Password::new(notice.password).zip(notice.callee_password.and_then(Password::new));
         let (caller_password, callee_password) = passwords.ok_or(Denial::NotConnected)?;
         let peer = Identifier::new(notice.caller).map_err(|_| Denial::NotConnected)?;
         let key = PublicKey::new(key);
-        let (permitted, fits) = (self.peers().is_permitted(notice.caller), self.peers().key_fits(notice.caller, &key));
+        let (permitted, fits) =
+            (self.peers().is_permitted(notice.caller), self.peers().key_fits(notice.caller, &key));
         if !permitted || !fits {
             self.core.emit(Event::Unexpected { key_changed: permitted });
             return Err(Denial::NotPermitted);
@@ -276,7 +286,8 @@ impl Machine<'_> {
             return Err(Denial::NotConnected);
         }
         let index = self.idle_session().ok_or(Denial::NotConnected)?;
-        let lifetime = notice.expires.map_or(GRANT_MS, |seconds| u64::from(seconds) * 1_000).min(GRANT_MAX_MS);
+        let lifetime =
+            notice.expires.map_or(GRANT_MS, |seconds| u64::from(seconds) * 1_000).min(GRANT_MAX_MS);
         let session = &mut self.sessions[index];
         session.reset();
         session.phase = Phase::Noticed;
@@ -296,7 +307,12 @@ impl Machine<'_> {
 
     // --- both -----------------------------------------------------------------------------------------------------
 
-    pub(super) fn peer_transmit(&mut self, index: usize, out: &mut [u8], now: u64) -> Result<usize, TransmitError> {
+    pub(super) fn peer_transmit(
+        &mut self,
+        index: usize,
+        out: &mut [u8],
+        now: u64,
+    ) -> Result<usize, TransmitError> {
         let session = &mut self.sessions[index];
         match session.phase {
             Phase::Requesting => {
@@ -312,15 +328,18 @@ impl Machine<'_> {
                 Ok(length)
             }
             Phase::Answering { accept: true } => {
-                let callee_password = Some(session.grant.callee_password.text());
-                let accepted = Message::Accepted(Accepted { transaction: None, callee_password });
-                let length = write_handshake(&mut session.secure, &accepted, out)?;
+                let accepted = Accepted {
+                    transaction: None,
+                    callee_password: Some(session.grant.callee_password.text()),
+                };
+                let length = write_handshake(&mut session.secure, &Message::Accepted(accepted), out)?;
                 self.open(index, now);
                 Ok(length)
             }
             Phase::Answering { accept: false } => {
                 let denial = Denial::NotPermitted;
-                let denied = crate::message::Denied { denial, transaction: None, cause: None, retry_after: None };
+                let denied =
+                    crate::message::Denied { denial, transaction: None, cause: None, retry_after: None };
                 let length = write_handshake(&mut session.secure, &Message::Denied(denied), out)?;
                 self.end_session(index, ClosedCause::Protocol);
                 Ok(length)
@@ -348,26 +367,26 @@ impl Machine<'_> {
                     Ok(message) if self.peer_message(index, &message, now) => {}
                     _ => return self.peer_broken(index, now),
                 }
-                if self.sessions[index].generation == generation { Input::progress(total) } else { Input::closed() }
+                if self.sessions[index].generation == generation {
+                    Input::progress(total)
+                } else {
+                    Input::closed()
+                }
             }
             (Secure::Handshake(handshake), Phase::AwaitAnswer) => {
                 let Ok(range) = handshake.read(record) else { return self.peer_broken(index, now) };
-                match Message::parse(&record[range]) {
+                let denial = match Message::parse(&record[range]) {
                     Ok(Message::Accepted(Accepted { callee_password: Some(password), .. }))
                         if session.grant.callee_password.fits(password) =>
                     {
                         self.open(index, now);
-                        Input::progress(total)
+                        return Input::progress(total);
                     }
-                    Ok(Message::Denied(_)) => {
-                        self.deny(index, Denied::Callee, None);
-                        Input::closed()
-                    }
-                    _ => {
-                        self.deny(index, Denied::NotTheCallee, None);
-                        Input::closed()
-                    }
-                }
+                    Ok(Message::Denied(_)) => Denied::Callee,
+                    _ => Denied::NotTheCallee,
+                };
+                self.deny(index, denial, None);
+                Input::closed()
             }
             // A callee's answer is still to be written: the caller has nothing to say yet.
             (_, Phase::Answering { .. }) => Input::blocked(),
@@ -378,7 +397,9 @@ impl Machine<'_> {
     /// Both handshake messages are through, and each end has proven itself.
     fn open(&mut self, index: usize, now: u64) {
         let session = &mut self.sessions[index];
-        let Secure::Handshake(handshake) = core::mem::replace(&mut session.secure, Secure::None) else { return };
+        let Secure::Handshake(handshake) = core::mem::replace(&mut session.secure, Secure::None) else {
+            return;
+        };
         let Ok(transport) = handshake.finish() else { return self.peer_lost(index, now) };
         session.secure = Secure::Transport(transport);
         session.phase = Phase::Open;
@@ -426,13 +447,21 @@ impl Machine<'_> {
         match session.phase {
             Phase::Idle => {}
             Phase::Query | Phase::AwaitGrant => self.deny(index, Denied::NoAnswer, None),
-            Phase::AskTunnel | Phase::AwaitTunnel | Phase::DiallingTunnel => self.deny(index, Denied::Unreachable, None),
+            Phase::AskTunnel | Phase::AwaitTunnel | Phase::DiallingTunnel => {
+                self.deny(index, Denied::Unreachable, None)
+            }
             Phase::Dialling if now < session.deadline => self.dial_next(index, now),
             Phase::Dialling => self.ask_tunnel(index, now),
             Phase::Requesting | Phase::AwaitAnswer => self.peer_lost_before(index, Denied::Unreachable, now),
-            Phase::Noticed | Phase::Expected | Phase::Answering { .. } => self.end_session(index, ClosedCause::Idle),
-            Phase::Open if session.transfer.state == TransferState::None => self.end_session(index, ClosedCause::Idle),
-            Phase::Open => self.fail_transfer(index, TransferFailure::Idle, "nothing moved for too long", now),
+            Phase::Noticed | Phase::Expected | Phase::Answering { .. } => {
+                self.end_session(index, ClosedCause::Idle)
+            }
+            Phase::Open if session.transfer.state == TransferState::None => {
+                self.end_session(index, ClosedCause::Idle)
+            }
+            Phase::Open => {
+                self.fail_transfer(index, TransferFailure::Idle, "nothing moved for too long", now)
+            }
         }
     }
 
@@ -463,7 +492,9 @@ impl Machine<'_> {
             let failure = match cause {
                 ClosedCause::Here => TransferFailure::Abandoned,
                 ClosedCause::Idle => TransferFailure::Idle,
-                ClosedCause::OtherEnd | ClosedCause::Withdrawn | ClosedCause::Protocol => TransferFailure::OtherEnd,
+                ClosedCause::OtherEnd | ClosedCause::Withdrawn | ClosedCause::Protocol => {
+                    TransferFailure::OtherEnd
+                }
             };
             self.core.emit(Event::TransferFailed { session, failure });
         }
@@ -484,7 +515,11 @@ impl Machine<'_> {
 }
 
 /// Writes M13 or M14 in its handshake message.
-fn write_handshake(secure: &mut Secure, message: &Message<'_>, out: &mut [u8]) -> Result<usize, TransmitError> {
+fn write_handshake(
+    secure: &mut Secure,
+    message: &Message<'_>,
+    out: &mut [u8],
+) -> Result<usize, TransmitError> {
     let Secure::Handshake(handshake) = secure else { return Err(TransmitError::Closed) };
     let mut text = zeroize::Zeroizing::new([0; TEXT]);
     let length = message.encode(&mut text[..]).map_err(|_| TransmitError::TextTooLong)?;
@@ -495,6 +530,9 @@ fn write_handshake(secure: &mut Secure, message: &Message<'_>, out: &mut [u8]) -
 fn is_dialled(ip: IpAddr, port: u16, allow_loopback: bool) -> bool {
     let ip = ip.to_canonical();
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    port != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast && (allow_loopback || !ip.is_loopback())
+    port != 0
+        && !ip.is_unspecified()
+        && !ip.is_multicast()
+        && !broadcast
+        && (allow_loopback || !ip.is_loopback())
 }
-

@@ -1,13 +1,13 @@
 //! The control link: hello, registration, address, and the broker's questions (rows P2, P6, V5, V8).
 
 use super::event::{Denied, Destination, Event, LinkId, OfflineCause};
-use super::machine::{Input, Machine, Step, TEXT_MIN, TransmitError};
+use super::machine::{Input, Machine, Step, TransmitError};
 use super::peers::Peers;
 use super::session::{LaneState, Phase, Secure};
 use crate::link::{self, Handle, Handshake, MaxRecord, Record, Transport};
 use crate::message::{
-    Accepted, Address, Candidate, Denial, Hello, Host, ListChange, Message, Ping, Query, Register, Release, Status, StatusAnswer,
-    StatusCode, Transfer, Tunnel,
+    Accepted, Address, Candidate, Denial, EncodeError, Hello, Host, ListChange, Message, Ping, Query,
+    Register, Release, Status, StatusAnswer, StatusCode, Transfer, Tunnel,
 };
 use heapless::Vec;
 
@@ -104,6 +104,15 @@ impl Control {
         self.state == ControlState::Online
     }
 
+    /// What a connection that ended without a word means.
+    pub(super) fn closed_cause(&self) -> OfflineCause {
+        match self.state {
+            // Whoever can't read message 1 hangs up on it.
+            ControlState::AwaitHandshake => OfflineCause::NotTheBroker,
+            _ => OfflineCause::Unreachable,
+        }
+    }
+
     pub(super) fn address_changed(&mut self) {
         self.address = AddressState::Unsent;
     }
@@ -132,7 +141,8 @@ impl Machine<'_> {
     pub(super) fn control_opened(&mut self, now: u64) {
         let ephemeral = self.core.entropy.draw();
         let core = &mut *self.core;
-        let handshake = Handshake::control_initiator(&core.secret, &core.broker_key, core.max_record, ephemeral);
+        let handshake =
+            Handshake::control_initiator(&core.secret, &core.broker_key, core.max_record, ephemeral);
         core.control.secure = Secure::Handshake(handshake);
         core.control.state = ControlState::Opening;
         core.control.deadline = now + HANDSHAKE_MS;
@@ -164,8 +174,10 @@ impl Machine<'_> {
                 session.phase,
                 Phase::Query | Phase::AwaitGrant | Phase::AskTunnel | Phase::AwaitTunnel | Phase::Noticed
             );
-            let lane_waits =
-                session.lanes.iter().any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker));
+            let lane_waits = session
+                .lanes
+                .iter()
+                .any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker));
             if waits || lane_waits {
                 session.deadline = now;
             }
@@ -361,13 +373,21 @@ impl Machine<'_> {
         }
         let Some(outgoing) = self.next_for_broker() else { return Ok(0) };
         let transaction = self.core.next_transaction();
-        let Secure::Transport(transport) = core::mem::replace(&mut self.core.control.secure, Secure::None) else {
+        let Secure::Transport(transport) = core::mem::replace(&mut self.core.control.secure, Secure::None)
+        else {
             return Ok(0);
         };
         let result = self.encode_for_broker(outgoing, transaction, &transport, out);
         let mut transport = transport;
-        let result = result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
+        let result =
+            result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
         self.core.control.secure = Secure::Transport(transport);
+        if let (Outgoing::Register, Err(TransmitError::TextTooLong)) = (outgoing, result) {
+            // It won't get shorter by itself: a person has to strike entries off.
+            self.core.book.registered = Some(self.core.book.revision);
+            self.core.emit(Event::RegisterFailed { status: StatusCode::TooLarge.number() });
+            return Ok(0);
+        }
         let length = result?;
         self.sent_to_broker(outgoing, transaction, now);
         Ok(length)
@@ -415,10 +435,13 @@ impl Machine<'_> {
         transport: &Transport,
         out: &mut [u8],
     ) -> Result<usize, TransmitError> {
-        let room = Transport::text_room(out, transport.max_payload());
+        let max = transport.max_payload();
+        let room = Transport::text_room(out, max);
         let transaction = Some(transaction);
         if let Outgoing::Register = outgoing {
-            return self.encode_register(transaction, room);
+            return self
+                .encode_register(transaction, room)
+                .map_err(|error| TransmitError::of_encode(error, max));
         }
         let core = &*self.core;
         let identifier = core.identifier.as_str();
@@ -435,9 +458,12 @@ impl Machine<'_> {
                     Answer::Status { acceptable } => {
                         Message::StatusAnswer(StatusAnswer { acceptable, transaction, retry_after: None })
                     }
-                    Answer::Denied(denial) => {
-                        Message::Denied(crate::message::Denied { denial, transaction, cause: None, retry_after: None })
-                    }
+                    Answer::Denied(denial) => Message::Denied(crate::message::Denied {
+                        denial,
+                        transaction,
+                        cause: None,
+                        retry_after: None,
+                    }),
                 }
             }
             Outgoing::Notice(index) => Message::Accepted(Accepted {
@@ -485,10 +511,10 @@ impl Machine<'_> {
                 Message::Release(Release { handle })
             }
         };
-        message.encode(room).map_err(TransmitError::of_encode)
+        message.encode(room).map_err(|error| TransmitError::of_encode(error, max))
     }
 
-    fn encode_register(&mut self, transaction: Option<u32>, room: &mut [u8]) -> Result<usize, TransmitError> {
+    fn encode_register(&mut self, transaction: Option<u32>, room: &mut [u8]) -> Result<usize, EncodeError> {
         let core = &mut *self.core;
         let (whole, revision) = (core.book.whole, Some(core.book.revision));
         let identifier = core.identifier.as_str();
@@ -501,7 +527,7 @@ impl Machine<'_> {
             _ => ListChange::Create(peers.permitted()),
         };
         let register = Register { identifier, change, revision, transaction };
-        register.encode(room).map_err(TransmitError::of_encode)
+        register.encode(room)
     }
 
     fn sent_to_broker(&mut self, outgoing: Outgoing, transaction: u32, now: u64) {

@@ -46,7 +46,8 @@ impl Machine<'_> {
     pub(super) fn accepted(&mut self, now: u64) -> Result<LinkId, AcceptError> {
         let index = self.free_incoming().ok_or(AcceptError::Full { most: INCOMING })?;
         let link = self.core.new_link();
-        self.core.incoming[index] = Incoming { link: Some(link), deadline: now + PREAMBLE_MS, state: State::Preamble };
+        self.core.incoming[index] =
+            Incoming { link: Some(link), deadline: now + PREAMBLE_MS, state: State::Preamble };
         Ok(link)
     }
 
@@ -58,7 +59,8 @@ impl Machine<'_> {
     pub(super) fn dial_tunnel(&mut self, token: LaneToken, now: u64) {
         let Some(index) = self.free_incoming() else { return };
         let link = self.core.new_link();
-        self.core.incoming[index] = Incoming { link: Some(link), deadline: now + TUNNEL_MS, state: State::Dialling(token) };
+        self.core.incoming[index] =
+            Incoming { link: Some(link), deadline: now + TUNNEL_MS, state: State::Dialling(token) };
         self.core.emit(Event::Connect { link, to: super::Destination::Broker });
     }
 
@@ -95,17 +97,20 @@ impl Machine<'_> {
             Ok(Parsed::NeedMore(total)) => Input::need(total),
             Ok(Parsed::Complete(Preamble::Lane { token }, used)) => self.lane_arrived(index, &token, used),
             Ok(Parsed::Complete(preamble @ Preamble::Peer { handle, .. }, used)) => {
-                let expected = self
-                    .sessions
-                    .iter()
-                    .position(|session| session.phase == Phase::Expected && session.grant.handle == Some(handle));
+                let expected = self.sessions.iter().position(|session| {
+                    session.phase == Phase::Expected && session.grant.handle == Some(handle)
+                });
                 // Without cryptography: whoever doesn't know a handle gets no work done here.
-                let Some(session) = expected else { return self.refuse_incoming(index, Refusal::UnknownGrant) };
+                let Some(session) = expected else {
+                    return self.refuse_incoming(index, Refusal::UnknownGrant);
+                };
                 let generation = self.sessions[session].generation;
                 self.core.incoming[index].state = State::Request { index: session, generation, preamble };
                 Input::progress(used)
             }
-            Ok(Parsed::Complete(Preamble::Control { .. }, _)) | Err(_) => self.refuse_incoming(index, Refusal::Preamble),
+            Ok(Parsed::Complete(Preamble::Control { .. }, _)) | Err(_) => {
+                self.refuse_incoming(index, Refusal::Preamble)
+            }
         }
     }
 
@@ -158,12 +163,15 @@ impl Machine<'_> {
         let core = &*self.core;
         let session = &mut self.sessions[at];
         let grant = &session.grant;
-        let (Some(peer), Some(key), Some(handle), Some(psk)) = (&grant.peer, &grant.key, grant.handle, &grant.psk) else {
+        let (Some(peer), Some(key), Some(handle), Some(psk)) =
+            (&grant.peer, &grant.key, grant.handle, &grant.psk)
+        else {
             return self.refuse_incoming(index, Refusal::UnknownGrant);
         };
         let peer_grant =
             PeerGrant { handle, caller: peer.as_str(), callee: core.identifier.as_str(), remote: key, psk };
-        let handshake = Handshake::peer_responder(preamble, &core.secret, &peer_grant, core.max_record, ephemeral);
+        let handshake =
+            Handshake::peer_responder(preamble, &core.secret, &peer_grant, core.max_record, ephemeral);
         let Ok(mut handshake) = handshake else { return self.failed_request(index, at) };
         let record = &mut bytes[..total];
         let Ok(range) = handshake.read(record) else { return self.failed_request(index, at) };

@@ -1,15 +1,28 @@
 //! Lanes at work: opened, written, read, lost (rows P8, P9, V10b).
 
+use super::IDLE_MS;
 use super::event::{Destination, Event, LinkId, SessionId, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, Step, TransmitError};
 use super::session::{End, LaneCrypto, LaneState, TransferState};
-use super::IDLE_MS;
 use crate::lane::{self, HEADROOM, Kind, OVERHEAD, Peeked, Place};
 use crate::message::Class;
 use crate::route::{Path, Protection};
 use core::ops::Range;
 use thiserror::Error;
+
+/// The bytes of one frame: their place in the recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The segment's class.
+    pub class: Class,
+    /// The segment's number, from 0.
+    pub segment: u64,
+    /// The first byte's place in the recording.
+    pub offset: u64,
+    /// How many bytes.
+    pub length: usize,
+}
 
 /// Nothing was sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -40,7 +53,14 @@ impl Machine<'_> {
             Path::Direct if !session.grant.caller => return,
             Path::Direct => match session.address {
                 Some(address) => Destination::Address(address),
-                None => return self.fail_transfer(at, TransferFailure::LaneUnreachable, "no direct connection", now),
+                None => {
+                    return self.fail_transfer(
+                        at,
+                        TransferFailure::LaneUnreachable,
+                        "no direct connection",
+                        now,
+                    );
+                }
             },
         };
         let link = self.core.new_link();
@@ -64,13 +84,20 @@ impl Machine<'_> {
         lane.link = None;
         let (failure, cause) = match lane.state {
             LaneState::Ended => return,
-            LaneState::Dialling | LaneState::Token => (TransferFailure::LaneUnreachable, "a lane could not be opened"),
+            LaneState::Dialling | LaneState::Token => {
+                (TransferFailure::LaneUnreachable, "a lane could not be opened")
+            }
             _ => (TransferFailure::LaneLost, "a lane was lost"),
         };
         self.fail_transfer(at, failure, cause, now);
     }
 
-    pub(super) fn lane_transmit(&mut self, at: usize, lane: usize, out: &mut [u8]) -> Result<usize, TransmitError> {
+    pub(super) fn lane_transmit(
+        &mut self,
+        at: usize,
+        lane: usize,
+        out: &mut [u8],
+    ) -> Result<usize, TransmitError> {
         let lane = &mut self.sessions[at].lanes[lane];
         let (LaneState::Token, Some(token)) = (lane.state, &lane.token) else { return Ok(0) };
         let length = write_token(token, out)?;
@@ -89,13 +116,11 @@ impl Machine<'_> {
     pub(super) fn seal(
         &mut self,
         id: SessionId,
-        class: Class,
-        segment: u64,
-        offset: u64,
+        piece: Piece,
         buffer: &mut [u8],
-        payload: usize,
         now: u64,
     ) -> Result<(LinkId, Range<usize>), FrameError> {
+        let Piece { class, segment, offset, length: payload } = piece;
         let most = self.max_payload(id);
         let at = self.in_state(id, TransferState::Sending).map_err(|_| FrameError::NoLane)?;
         if payload == 0 || payload > most {
@@ -112,7 +137,9 @@ impl Machine<'_> {
             Protection::Sealed => Kind::Sealed,
             Protection::Clear => Kind::Clear,
         };
-        let (LaneState::Up, Some(link), LaneCrypto::Sealer(sealer)) = (lane.state, lane.link, &mut lane.crypto) else {
+        let (LaneState::Up, Some(link), LaneCrypto::Sealer(sealer)) =
+            (lane.state, lane.link, &mut lane.crypto)
+        else {
             return Err(FrameError::NoLane);
         };
         let place = Place { transfer, kind, segment, offset };
@@ -132,15 +159,24 @@ impl Machine<'_> {
         let at = self.in_state(id, TransferState::Sending).map_err(|_| FrameError::NoLane)?;
         let session = &mut self.sessions[at];
         session.deadline = now + IDLE_MS;
-        let place =
-            Place { transfer: session.transfer.number, kind: Kind::End, segment: segments, offset: session.transfer.size };
+        let place = Place {
+            transfer: session.transfer.number,
+            kind: Kind::End,
+            segment: segments,
+            offset: session.transfer.size,
+        };
         let lane = session.lane(class);
-        let (LaneState::Up, Some(link), LaneCrypto::Sealer(sealer)) = (lane.state, lane.link, &mut lane.crypto) else {
+        let (LaneState::Up, Some(link), LaneCrypto::Sealer(sealer)) =
+            (lane.state, lane.link, &mut lane.crypto)
+        else {
             return Err(FrameError::NoLane);
         };
         let payload = hash.map_or(0, |hash| hash.len());
         if let Some(hash) = hash {
-            buffer.get_mut(HEADROOM..HEADROOM + hash.len()).ok_or(FrameError::BufferTooSmall)?.copy_from_slice(hash);
+            buffer
+                .get_mut(HEADROOM..HEADROOM + hash.len())
+                .ok_or(FrameError::BufferTooSmall)?
+                .copy_from_slice(hash);
         }
         let range = sealer.seal(place, buffer, payload).map_err(|_| FrameError::BufferTooSmall)?;
         lane.state = LaneState::Ended;
@@ -191,7 +227,9 @@ impl Machine<'_> {
             Protection::Sealed => Kind::Sealed,
             Protection::Clear => Kind::Clear,
         };
-        let follows = transfer.segment.is_none_or(|last| frame.segment == last || Some(frame.segment) == last.checked_add(1));
+        let follows = transfer
+            .segment
+            .is_none_or(|last| frame.segment == last || Some(frame.segment) == last.checked_add(1));
         let LaneCrypto::Opener(opener) = &mut lane.crypto else { return Input::blocked() };
         if frame.offset != transfer.offset || frame.kind != expected || !follows {
             return self.damaged(at, now);

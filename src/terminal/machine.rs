@@ -1,7 +1,7 @@
 //! What the parts of a terminal share, and which part a connection belongs to.
 
 use super::control::Control;
-use super::event::{Event, LinkId, OfflineCause, Refusal, SessionId};
+use super::event::{Event, LinkId, Refusal, SessionId};
 use super::incoming::Incoming;
 use super::peers::{Book, Peer, Peers};
 use super::session::{Password, Phase, Session};
@@ -21,8 +21,6 @@ use thiserror::Error;
 const EVENTS: usize = 32;
 /// The most events that one step makes: the end of a session with all its connections.
 const BURST: usize = 12;
-/// Bytes that hold any text but a long list's.
-pub(super) const TEXT_MIN: usize = 1_024;
 
 /// All of a terminal but the places for sessions and peers.
 pub(super) struct Core {
@@ -34,7 +32,6 @@ pub(super) struct Core {
     pub(super) suite: Suite,
     pub(super) listen: bool,
     pub(super) allow_loopback: bool,
-    pub(super) tunnel_only: bool,
     pub(super) gate: LoadGate,
     pub(super) entropy: Entropy,
     pub(super) book: Book,
@@ -60,7 +57,6 @@ impl Core {
             suite: config.suite,
             listen: config.listen,
             allow_loopback: config.allow_loopback,
-            tunnel_only: config.tunnel_only,
             gate: config.load,
             entropy,
             book: Book::default(),
@@ -141,7 +137,9 @@ impl<'a> Machine<'a> {
             }
             let attempt = session.attempts.iter().position(|attempt| *attempt == link);
             let lane = session.lanes.iter().position(|lane| lane.link == link);
-            attempt.map(|attempt| Owner::Attempt(index, attempt)).or(lane.map(|lane| Owner::Lane(index, lane)))
+            attempt
+                .map(|attempt| Owner::Attempt(index, attempt))
+                .or(lane.map(|lane| Owner::Lane(index, lane)))
         })
     }
 
@@ -175,7 +173,7 @@ impl<'a> Machine<'a> {
     pub(super) fn link_opened(&mut self, link: LinkId, now: u64) {
         match self.owner(link) {
             Some(Owner::Control) => self.control_opened(now),
-            Some(Owner::Incoming(index)) => self.incoming[index].opened(),
+            Some(Owner::Incoming(index)) => self.core.incoming[index].opened(),
             Some(Owner::Attempt(index, attempt)) => self.attempt_opened(index, attempt, now),
             Some(Owner::Peer(index)) => self.peer_opened(index, now),
             Some(Owner::Lane(index, lane)) => self.lane_opened(index, lane, now),
@@ -215,7 +213,12 @@ impl<'a> Machine<'a> {
         }
     }
 
-    pub(super) fn poll_transmit(&mut self, link: LinkId, out: &mut [u8], now: u64) -> Result<usize, TransmitError> {
+    pub(super) fn poll_transmit(
+        &mut self,
+        link: LinkId,
+        out: &mut [u8],
+        now: u64,
+    ) -> Result<usize, TransmitError> {
         match self.owner(link) {
             Some(Owner::Control) => self.control_transmit(out, now),
             Some(Owner::Incoming(index)) => self.incoming_transmit(index, out),
@@ -227,9 +230,19 @@ impl<'a> Machine<'a> {
 
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         let control = &self.core.control;
-        let sessions = self.sessions.iter().filter(|session| session.phase != Phase::Idle).map(Session::next_deadline);
-        let incoming = self.core.incoming.iter().filter(|incoming| incoming.link.is_some()).map(|incoming| incoming.deadline);
-        core::iter::once(control.deadline).chain(sessions).chain(incoming).min().filter(|&deadline| deadline != u64::MAX)
+        let sessions =
+            self.sessions.iter().filter(|session| session.phase != Phase::Idle).map(Session::next_deadline);
+        let incoming = self
+            .core
+            .incoming
+            .iter()
+            .filter(|incoming| incoming.link.is_some())
+            .map(|incoming| incoming.deadline);
+        core::iter::once(control.deadline)
+            .chain(sessions)
+            .chain(incoming)
+            .min()
+            .filter(|&deadline| deadline != u64::MAX)
     }
 
     pub(super) fn handle_timeout(&mut self, now: u64) {
@@ -237,13 +250,19 @@ impl<'a> Machine<'a> {
             self.control_timeout(now);
         }
         for index in 0..self.core.incoming.len() {
-            if self.core.has_room() && self.core.incoming[index].link.is_some() && self.core.incoming[index].deadline <= now {
+            if self.core.has_room()
+                && self.core.incoming[index].link.is_some()
+                && self.core.incoming[index].deadline <= now
+            {
                 self.refuse(Refusal::Preamble);
                 self.drop_incoming(index);
             }
         }
         for index in 0..self.sessions.len() {
-            if self.core.has_room() && self.sessions[index].phase != Phase::Idle && self.sessions[index].next_deadline() <= now {
+            if self.core.has_room()
+                && self.sessions[index].phase != Phase::Idle
+                && self.sessions[index].next_deadline() <= now
+            {
                 self.session_timeout(index, now);
             }
         }
@@ -333,10 +352,15 @@ impl TransmitError {
         }
     }
 
-    pub(super) fn of_encode(error: EncodeError) -> Self {
+    /// `max` is the longest text that the other side takes.
+    pub(super) fn of_encode(error: EncodeError, max: usize) -> Self {
         match error {
-            EncodeError::TooSmall { needed } => Self::BufferTooSmall { needed: Transport::sealed_length(needed) },
-            EncodeError::TooLong | EncodeError::Value { .. } => Self::TextTooLong,
+            EncodeError::TooSmall { needed } if needed <= max => {
+                Self::BufferTooSmall { needed: Transport::sealed_length(needed) }
+            }
+            EncodeError::TooSmall { .. } | EncodeError::TooLong | EncodeError::Value { .. } => {
+                Self::TextTooLong
+            }
         }
     }
 }

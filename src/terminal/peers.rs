@@ -2,6 +2,7 @@
 
 use crate::identifier::Identifier;
 use crate::link::PublicKey;
+use crate::permitted;
 use thiserror::Error;
 
 /// A terminal that may connect, that was called before, or that is about to be struck off the broker's list.
@@ -62,7 +63,9 @@ impl<'a> Peers<'a> {
     }
 
     fn find(&self, identifier: &str) -> Option<usize> {
-        self.places.iter().position(|peer| peer.identifier.as_ref().is_some_and(|known| known.as_str() == identifier))
+        self.places
+            .iter()
+            .position(|peer| peer.identifier.as_ref().is_some_and(|known| known.as_str() == identifier))
     }
 
     /// The place of `identifier`, taken anew if need be: an empty one, or one that only remembers a struck entry.
@@ -84,10 +87,15 @@ impl<'a> Peers<'a> {
     }
 
     /// How many places `additions` would need beyond those there are.
-    fn check_room(&self, additions: &[(Identifier, Option<PublicKey>)], replace: bool) -> Result<(), PermitError> {
+    fn check_room(
+        &self,
+        additions: &[(Identifier, Option<PublicKey>)],
+        replace: bool,
+    ) -> Result<(), PermitError> {
         let mut kept = 0;
         for peer in self.places.iter() {
-            let listed = peer.identifier.as_ref().is_some_and(|known| additions.iter().any(|(new, _)| new == known));
+            let listed =
+                peer.identifier.as_ref().is_some_and(|known| additions.iter().any(|(new, _)| new == known));
             let stays = match peer.standing {
                 Standing::Known => peer.identifier.is_some(),
                 Standing::Permitted | Standing::Added => !replace,
@@ -98,7 +106,9 @@ impl<'a> Peers<'a> {
         let distinct = additions
             .iter()
             .enumerate()
-            .filter(|(index, (identifier, _))| !additions[..*index].iter().any(|(earlier, _)| earlier == identifier))
+            .filter(|(index, (identifier, _))| {
+                !additions[..*index].iter().any(|(earlier, _)| earlier == identifier)
+            })
             .count();
         if kept + distinct > self.places.len() { Err(PermitError::Full) } else { Ok(()) }
     }
@@ -123,9 +133,11 @@ impl<'a> Peers<'a> {
                     let Some(index) = self.find(identifier.as_str()) else { continue };
                     self.places[index] = match self.places[index].standing {
                         // Its key goes too: whoever is permitted anew is pinned anew.
-                        Standing::Permitted | Standing::Deleted => {
-                            Peer { identifier: Some(identifier.clone()), key: None, standing: Standing::Deleted }
-                        }
+                        Standing::Permitted | Standing::Deleted => Peer {
+                            identifier: Some(identifier.clone()),
+                            key: None,
+                            standing: Standing::Deleted,
+                        },
                         Standing::Added | Standing::Known => Peer::NONE,
                     };
                 }
@@ -185,6 +197,12 @@ impl<'a> Peers<'a> {
         Ok(true)
     }
 
+    /// Whether `identifier` is known or can be.
+    pub(super) fn has_place(&self, identifier: &str) -> bool {
+        self.find(identifier).is_some()
+            || self.places.iter().any(|peer| peer.identifier.is_none() || peer.standing == Standing::Deleted)
+    }
+
     fn with_standing(&self, wanted: fn(Standing) -> bool) -> Identifiers<'_> {
         Identifiers { places: self.places.iter(), wanted }
     }
@@ -199,6 +217,17 @@ impl<'a> Peers<'a> {
 
     pub(super) fn deleted(&self) -> Identifiers<'_> {
         self.with_standing(|standing| standing == Standing::Deleted)
+    }
+
+    /// The list's digest, as the broker makes it of its own.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        // The places are in no order, and there is nowhere to sort them: the next one is looked for each time.
+        let mut last = None;
+        permitted::digest(core::iter::from_fn(|| {
+            let next = self.permitted().filter(|identifier| last.is_none_or(|last| *identifier > last)).min();
+            last = next;
+            next
+        }))
     }
 
     /// Writes version, revision, number of places, then a record a place that is in use.
@@ -240,7 +269,8 @@ impl<'a> Peers<'a> {
             return Err(RestoreError::Version(*version));
         }
         let (revision, count) = numbers.split_first_chunk::<8>().ok_or(RestoreError::Damaged)?;
-        let count = count.first_chunk::<8>().map(|count| u64::from_be_bytes(*count)).ok_or(RestoreError::Damaged)?;
+        let count =
+            count.first_chunk::<8>().map(|count| u64::from_be_bytes(*count)).ok_or(RestoreError::Damaged)?;
         if count > self.places.len() as u64 {
             return Err(RestoreError::TooMany);
         }

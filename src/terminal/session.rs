@@ -1,9 +1,10 @@
 //! One session with another terminal: its state, as caller or callee.
 
 use super::event::LinkId;
+use crate::Secret;
 use crate::identifier::Identifier;
 use crate::lane::{LaneOpener, LaneSealer};
-use crate::link::{Handle, Handshake, LaneToken, Psk, PublicKey, Secret, Transport};
+use crate::link::{Handle, Handshake, LaneToken, Psk, PublicKey, Transport};
 use crate::message::{Class, SecretText};
 use crate::route::Way;
 use core::net::SocketAddr;
@@ -127,13 +128,14 @@ pub(super) enum Secure {
     Transport(Transport),
 }
 
-/// Which texts are to be sent: one bit or value each, written when the link has room.
+/// Which texts are to be sent to the other end, when the link has room.
 #[derive(Default)]
 pub(super) struct Outbox {
-    /// To the broker: M12's answer; `None` in it: yes.
-    pub(super) notice: bool,
-    /// To the other end: M17, M18, done.
+    /// M17.
     pub(super) offer: bool,
+    /// M18: no, to an offer that came while there was a transfer.
+    pub(super) refuse_other: Option<u32>,
+    /// M18.
     pub(super) answer: Option<OfferAnswer>,
     pub(super) done: Option<Done>,
 }

@@ -3,12 +3,14 @@
 use super::event::{Event, SessionId, TransferFailure};
 use super::machine::{Machine, TransmitError};
 use super::session::{
-    Done, End, Lane, LaneCrypto, LaneState, MAX_NAME, OfferAnswer, Phase, Secure, Transfer, TransferState, class, index,
+    Done, End, Lane, LaneCrypto, LaneState, MAX_NAME, OfferAnswer, Phase, Secure, Transfer, TransferState,
+    class, index,
 };
 use super::{IDLE_MS, MIN_FRAME};
+use crate::Secret;
 use crate::lane::{LaneOpener, LaneSealer};
-use crate::link::{LaneToken, Secret, Transport};
-use crate::message::{self, Message, Status, StatusCode, TransferAnswer, TransferDone};
+use crate::link::{LaneToken, Transport};
+use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
 use crate::route::{Path, Protection, Route, Way};
 use crate::sframe::Suite;
 use thiserror::Error;
@@ -86,7 +88,8 @@ impl Machine<'_> {
     // --- the application ------------------------------------------------------------------------------------------
 
     pub(super) fn offer(&mut self, id: SessionId, offer: &Offer<'_>, now: u64) -> Result<(), OfferError> {
-        let at = self.index(id).filter(|&at| self.sessions[at].phase == Phase::Open).ok_or(OfferError::NotOpen)?;
+        let at =
+            self.index(id).filter(|&at| self.sessions[at].phase == Phase::Open).ok_or(OfferError::NotOpen)?;
         let number = self.core.next_transaction();
         let session = &mut self.sessions[at];
         if session.transfer.state != TransferState::None {
@@ -95,8 +98,11 @@ impl Machine<'_> {
         let component = !offer.name.is_empty()
             && offer.name != "."
             && offer.name != ".."
-            && !offer.name.contains(|character: char| character == '/' || character == '\\' || character.is_control());
-        let name = heapless::String::try_from(offer.name).ok().filter(|_| component).ok_or(OfferError::Name)?;
+            && !offer
+                .name
+                .contains(|character: char| character == '/' || character == '\\' || character.is_control());
+        let name =
+            heapless::String::try_from(offer.name).ok().filter(|_| component).ok_or(OfferError::Name)?;
         let source = heapless::Vec::from_slice(offer.source)
             .ok()
             .filter(|source| source.is_empty() || source.len() >= 8)
@@ -142,7 +148,12 @@ impl Machine<'_> {
         Ok(())
     }
 
-    pub(super) fn refuse_offer(&mut self, id: SessionId, cause: &'static str, now: u64) -> Result<(), OutOfTurn> {
+    pub(super) fn refuse_offer(
+        &mut self,
+        id: SessionId,
+        cause: &'static str,
+        now: u64,
+    ) -> Result<(), OutOfTurn> {
         let at = self.in_state(id, TransferState::Offered)?;
         let session = &mut self.sessions[at];
         // Its number stays for the answer.
@@ -152,7 +163,12 @@ impl Machine<'_> {
         Ok(())
     }
 
-    pub(super) fn stored(&mut self, id: SessionId, stored: Result<(), &'static str>, now: u64) -> Result<(), OutOfTurn> {
+    pub(super) fn stored(
+        &mut self,
+        id: SessionId,
+        stored: Result<(), &'static str>,
+        now: u64,
+    ) -> Result<(), OutOfTurn> {
         let at = self.in_state(id, TransferState::Arrived)?;
         self.close_lanes(at);
         let session = &mut self.sessions[at];
@@ -177,14 +193,21 @@ impl Machine<'_> {
     }
 
     /// The transfer is over without success; the other end is told, the session stays.
-    pub(super) fn fail_transfer(&mut self, at: usize, failure: TransferFailure, cause: &'static str, now: u64) {
+    pub(super) fn fail_transfer(
+        &mut self,
+        at: usize,
+        failure: TransferFailure,
+        cause: &'static str,
+        now: u64,
+    ) {
         self.close_lanes(at);
         let id = self.id(at);
         let session = &mut self.sessions[at];
         let refused = session.transfer.state == TransferState::Offered;
         let transaction = session.transfer.number;
         session.transfer = Transfer { number: transaction, cause, ..Transfer::NONE };
-        session.outbox = super::session::Outbox { refuse_other: session.outbox.refuse_other, ..Default::default() };
+        session.outbox =
+            super::session::Outbox { refuse_other: session.outbox.refuse_other, ..Default::default() };
         if refused {
             session.outbox.answer = Some(OfferAnswer::Refuse);
         } else {
@@ -227,7 +250,10 @@ impl Machine<'_> {
         if (offer.caller, offer.callee) != parties {
             return false;
         }
-        if session.transfer.state != TransferState::None || session.outbox.done.is_some() || session.outbox.answer.is_some() {
+        if session.transfer.state != TransferState::None
+            || session.outbox.done.is_some()
+            || session.outbox.answer.is_some()
+        {
             // Both ends offered at once, or one didn't wait: one transfer at a time.
             session.outbox.refuse_other = Some(number);
             return true;
@@ -248,7 +274,9 @@ impl Machine<'_> {
     /// M18 from the receiver: the lanes are opened.
     fn offer_answered(&mut self, at: usize, answer: &TransferAnswer<'_>, now: u64) -> bool {
         let session = &mut self.sessions[at];
-        if session.transfer.state != TransferState::Offering || answer.transaction != Some(session.transfer.number) {
+        if session.transfer.state != TransferState::Offering
+            || answer.transaction != Some(session.transfer.number)
+        {
             // Of a transfer that was given up meanwhile.
             return true;
         }
@@ -285,7 +313,9 @@ impl Machine<'_> {
     /// M18 from the broker: it relays, or refuses to.
     pub(super) fn broker_answered(&mut self, answer: &TransferAnswer<'_>, now: u64) {
         let asked = self.sessions.iter().enumerate().find_map(|(at, session)| {
-            let awaits = |lane: &Lane| lane.state == LaneState::AwaitBroker && Some(lane.transaction) == answer.transaction;
+            let awaits = |lane: &Lane| {
+                lane.state == LaneState::AwaitBroker && Some(lane.transaction) == answer.transaction
+            };
             session.lanes.iter().position(awaits).map(|lane| (at, lane))
         });
         let Some((at, lane)) = asked else { return self.tunnel_refused(answer.transaction) };
@@ -296,7 +326,12 @@ impl Machine<'_> {
                 lane.peer_token = Some(LaneToken::new(*peer_token.expose()));
                 lane.state = LaneState::Announce;
             }
-            _ => self.fail_transfer(at, TransferFailure::RefusedByBroker, "the broker refused to relay it", now),
+            _ => self.fail_transfer(
+                at,
+                TransferFailure::RefusedByBroker,
+                "the broker refused to relay it",
+                now,
+            ),
         }
     }
 
@@ -307,7 +342,8 @@ impl Machine<'_> {
             // Of a transfer that was given up meanwhile; its sender has been told.
             return true;
         }
-        let (Some(transaction), Some(path), Some(protection)) = (announced.transaction, announced.path, announced.protection)
+        let (Some(transaction), Some(path), Some(protection)) =
+            (announced.transaction, announced.path, announced.protection)
         else {
             return false;
         };
@@ -339,7 +375,9 @@ impl Machine<'_> {
 
     /// The receiver's status for LANE.
     fn lane_answered(&mut self, at: usize, status: &Status<'_>, now: u64) -> bool {
-        let awaits = |lane: &Lane| lane.state == LaneState::AwaitAnswer && Some(lane.transaction) == status.transaction;
+        let awaits = |lane: &Lane| {
+            lane.state == LaneState::AwaitAnswer && Some(lane.transaction) == status.transaction
+        };
         let Some(lane) = self.sessions[at].lanes.iter().position(awaits) else {
             // Of a transfer that was given up meanwhile.
             return true;
@@ -360,7 +398,8 @@ impl Machine<'_> {
 
     fn done(&mut self, at: usize, done: &TransferDone<'_>) -> bool {
         let session = &mut self.sessions[at];
-        if session.transfer.state == TransferState::None || done.transaction != Some(session.transfer.number) {
+        if session.transfer.state == TransferState::None || done.transaction != Some(session.transfer.number)
+        {
             return true;
         }
         if done.complete && session.transfer.state != TransferState::Finishing {
@@ -369,7 +408,8 @@ impl Machine<'_> {
         self.close_lanes(at);
         let session = &mut self.sessions[at];
         session.transfer = Transfer::NONE;
-        session.outbox = super::session::Outbox { refuse_other: session.outbox.refuse_other, ..Default::default() };
+        session.outbox =
+            super::session::Outbox { refuse_other: session.outbox.refuse_other, ..Default::default() };
         let session = self.id(at);
         self.core.emit(match done.complete {
             true => Event::Delivered { session },
@@ -381,7 +421,8 @@ impl Machine<'_> {
     /// The sender: all lanes are there.
     pub(super) fn check_ready(&mut self, at: usize) {
         let session = &mut self.sessions[at];
-        let pending = session.lanes.iter().any(|lane| !matches!(lane.state, LaneState::Unused | LaneState::Up));
+        let pending =
+            session.lanes.iter().any(|lane| !matches!(lane.state, LaneState::Unused | LaneState::Up));
         if session.transfer.state == TransferState::Opening && !pending {
             session.transfer.state = TransferState::Sending;
             let offset = session.transfer.offset;
@@ -399,7 +440,12 @@ impl Machine<'_> {
         }
         let counted = session.transfer.segment.is_none_or(|last| last.checked_add(1) == Some(segments));
         if length != session.transfer.offset || length != session.transfer.size || !counted {
-            return self.fail_transfer(at, TransferFailure::Damaged, "the recording's end came too early", now);
+            return self.fail_transfer(
+                at,
+                TransferFailure::Damaged,
+                "the recording's end came too early",
+                now,
+            );
         }
         session.transfer.state = TransferState::Arrived;
         let session = self.id(at);
@@ -434,14 +480,22 @@ impl Machine<'_> {
         })
     }
 
-    pub(super) fn transfer_transmit(&mut self, at: usize, out: &mut [u8], now: u64) -> Result<usize, TransmitError> {
+    pub(super) fn transfer_transmit(
+        &mut self,
+        at: usize,
+        out: &mut [u8],
+        now: u64,
+    ) -> Result<usize, TransmitError> {
         let Some(outgoing) = self.next_for_peer(at) else { return Ok(0) };
         let transaction = self.core.next_transaction();
         let secure = core::mem::replace(&mut self.sessions[at].secure, Secure::None);
         let Secure::Transport(mut transport) = secure else { return Ok(0) };
-        let room = Transport::text_room(out, transport.max_payload());
-        let result = self.encode_for_peer(at, outgoing, transaction, room);
-        let result = result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
+        let max = transport.max_payload();
+        let result = self
+            .encode_for_peer(at, outgoing, transaction, Transport::text_room(out, max))
+            .map_err(|error| TransmitError::of_encode(error, max));
+        let result =
+            result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
         self.sessions[at].secure = Secure::Transport(transport);
         let length = result?;
         self.sessions[at].deadline = now + IDLE_MS;
@@ -449,7 +503,13 @@ impl Machine<'_> {
         Ok(length)
     }
 
-    fn encode_for_peer(&self, at: usize, outgoing: Outgoing, number: u32, room: &mut [u8]) -> Result<usize, TransmitError> {
+    fn encode_for_peer(
+        &self,
+        at: usize,
+        outgoing: Outgoing,
+        number: u32,
+        room: &mut [u8],
+    ) -> Result<usize, EncodeError> {
         let session = &self.sessions[at];
         let transfer = &session.transfer;
         let own = self.core.identifier.as_str();
@@ -484,8 +544,12 @@ impl Machine<'_> {
                 frame: Some(self.core.max_frame),
                 ..refusal(transfer.number, "")
             }),
-            Outgoing::Answer(OfferAnswer::Refuse) => Message::TransferAnswer(refusal(transfer.number, transfer.cause)),
-            Outgoing::RefuseOther(number) => Message::TransferAnswer(refusal(number, "one transfer at a time")),
+            Outgoing::Answer(OfferAnswer::Refuse) => {
+                Message::TransferAnswer(refusal(transfer.number, transfer.cause))
+            }
+            Outgoing::RefuseOther(number) => {
+                Message::TransferAnswer(refusal(number, "one transfer at a time"))
+            }
             Outgoing::Announce(lane) => {
                 let state = &session.lanes[lane];
                 let token = state.peer_token.as_ref().or(state.token.as_ref());
@@ -515,7 +579,7 @@ impl Machine<'_> {
                 cause: Some(transfer.cause).filter(|cause| !cause.is_empty() && !complete),
             }),
         };
-        message.encode(room).map_err(TransmitError::of_encode)
+        message.encode(room)
     }
 
     fn sent_to_peer(&mut self, at: usize, outgoing: Outgoing, transaction: u32) {

@@ -1,0 +1,434 @@
+//! The terminal: caller and callee in one state machine, with several sessions (rows P2, P4–P6, P8, P9, V5, V8, V9, V12, V14).
+//!
+//! It does no I/O. The application opens and closes connections as the [`Event`]s say, hands in what arrives by [`Terminal::handle_input`], writes
+//! what [`Terminal::poll_transmit`] gives, and calls [`Terminal::handle_timeout`] when [`Terminal::poll_timeout`] says so. `now` is a monotonic clock in
+//! milliseconds. After any call: take all events, then poll the transmission of every open link, in any order.
+//!
+//! ```text
+//! connect ─▶ Connect{Broker} ─▶ link_opened ─▶ … ─▶ Online
+//! call ─▶ Permitted ─▶ Granted ─▶ Connect{Address} ─▶ … ─▶ Connected        (or Denied)
+//! offer ─▶ Connect (lanes) ─▶ Ready ─▶ seal …, seal_end ─▶ Delivered          (or TransferFailed)
+//! Expected ─▶ accepted ─▶ … ─▶ Connected ─▶ Offered ─▶ accept ─▶ Payload … ─▶ Arrived ─▶ stored
+//! ```
+
+mod call;
+mod control;
+mod event;
+mod incoming;
+mod lanes;
+mod machine;
+mod peers;
+mod session;
+mod transfer;
+
+pub use event::{
+    ClosedCause, Denied, Destination, Event, LinkId, OfflineCause, Refusal, SessionId, TransferFailure,
+};
+pub use lanes::{FrameError, Piece};
+pub use machine::{Input, Step, TransmitError};
+pub use peers::{BlobTooSmall, Change, Peer, PermitError, RestoreError, blob_size};
+pub use session::{MAX_NAME, MAX_SOURCE, Session};
+pub use transfer::{Offer, OfferError, Offered, OutOfTurn};
+
+use crate::entropy::Entropy;
+use crate::identifier::Identifier;
+use crate::lane::OVERHEAD;
+use crate::link::{MaxRecord, PublicKey, SecretKey};
+use crate::load::LoadGate;
+use crate::mpeg::Class;
+use crate::sframe::Suite;
+use core::net::SocketAddr;
+use core::ops::Range;
+use machine::{Core, Machine};
+use session::{Password, TransferState};
+use thiserror::Error;
+
+/// How many connections may wait to say what they are for.
+const INCOMING: usize = 4;
+/// How long a session may go without a word or a byte, milliseconds.
+const IDLE_MS: u64 = 120_000;
+/// The smallest frame that a receiver may limit a sender to, bytes.
+pub const MIN_FRAME: u32 = OVERHEAD as u32 + 64;
+
+/// What a terminal is made with.
+pub struct Config {
+    /// What it is called.
+    pub identifier: Identifier,
+    /// Its static key: its identity.
+    pub secret: SecretKey,
+    /// The broker's static key, pinned.
+    pub broker_key: PublicKey,
+    /// The largest record that it takes: the buffer that the application has for each control and peer link, less two bytes for the length.
+    pub max_record: MaxRecord,
+    /// The largest frame that it takes, at least [`MIN_FRAME`]: the buffer that the application has for each lane, less four bytes for the length.
+    pub max_frame: u32,
+    /// How it seals what it sends.
+    pub suite: Suite,
+    /// Its control link takes the broker's questions and callers' grants. One link of a terminal does.
+    pub listen: bool,
+    /// Callees may be on loopback. Only if the broker is.
+    pub allow_loopback: bool,
+    /// When it takes callers.
+    pub load: LoadGate,
+}
+
+/// A terminal with places for `SESSIONS` sessions at once and for `PEERS` terminals that it knows: those on its list and those it called.
+pub struct Terminal<const SESSIONS: usize, const PEERS: usize> {
+    core: Core,
+    sessions: [Session; SESSIONS],
+    peers: [Peer; PEERS],
+}
+
+impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
+    /// A terminal at rest, and the seed to store before anything else is called.
+    ///
+    /// `seed` is what was stored last (at first: 32 random bytes), `entropy` 32 fresh bytes from the best source there is. Secrets come from both and
+    /// the static key; a seed that is used twice with the same entropy makes the same secrets twice.
+    #[must_use]
+    pub fn new(config: Config, seed: &[u8; 32], entropy: &[u8; 32]) -> (Self, [u8; 32]) {
+        const { assert!(SESSIONS > 0 && SESSIONS < 256) }
+        let (entropy, next_seed) = Entropy::new(config.secret.to_bytes(), seed, entropy, b"p2pgate terminal");
+        let core = Core::new(config, entropy);
+        let sessions = core::array::from_fn(|_| Session::idle());
+        (Self { core, sessions, peers: [const { Peer::NONE }; PEERS] }, next_seed)
+    }
+
+    fn machine(&mut self) -> Machine<'_> {
+        Machine { core: &mut self.core, sessions: &mut self.sessions, places: &mut self.peers }
+    }
+
+    /// Mixes in fresh entropy, 32 bytes, at any time.
+    pub fn add_entropy(&mut self, fresh: &[u8; 32]) {
+        self.core.entropy.add(fresh);
+    }
+
+    // --- state that outlasts a reset ------------------------------------------------------------------------------
+
+    /// Takes over what [`Self::blob`] gave before a reset, before [`Self::connect`].
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the list is then empty or as far as it could be read: don't go on without a person's word.
+    pub fn restore(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
+        self.machine().peers().decode(blob)
+    }
+
+    /// Writes the list, the pins and the list's number, at most [`blob_size`]`(PEERS)` bytes, and gives the length.
+    ///
+    /// # Errors
+    /// [`BlobTooSmall`].
+    pub fn blob(&mut self, out: &mut [u8]) -> Result<usize, BlobTooSmall> {
+        self.machine().peers().encode(out)
+    }
+
+    /// What [`Self::blob`] gave after [`Event::Persist`] outlasts a reset now. Only then is a changed list registered.
+    pub fn persisted(&mut self) {
+        self.core.persisting = false;
+    }
+
+    // --- this terminal --------------------------------------------------------------------------------------------
+
+    /// This terminal's public key, which others pin.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.core.secret.public_key()
+    }
+
+    /// Opens the control link. Once lost it is tried again by itself.
+    pub fn connect(&mut self, now: u64) {
+        self.machine().control_connect(now);
+    }
+
+    /// Enrols this terminal's key with the next hello (V5).
+    ///
+    /// # Errors
+    /// [`TicketTooLong`] over 64 bytes.
+    pub fn enrol(&mut self, ticket: &str) -> Result<(), TicketTooLong> {
+        self.core.ticket = Some(Password::new(crate::message::SecretText::new(ticket)).ok_or(TicketTooLong)?);
+        Ok(())
+    }
+
+    /// Tells where callers reach this terminal (M23, V8): up to four addresses; `0.0.0.0` or `::` stands for the address that the control link comes
+    /// from. Port 0: nowhere directly, only through a tunnel. No address at all: callers are told that there is none.
+    ///
+    /// # Errors
+    /// [`TooManyAddresses`].
+    pub fn listen_at(&mut self, addresses: &[SocketAddr]) -> Result<(), TooManyAddresses> {
+        self.core.addresses = heapless::Vec::from_slice(addresses).map_err(|_| TooManyAddresses)?;
+        self.core.control.address_changed();
+        Ok(())
+    }
+
+    /// The device's load, in per cent (P6).
+    pub fn set_load(&mut self, percent: u8) {
+        self.core.gate.set_load(percent);
+    }
+
+    /// Changes the list of permitted terminals (P2): it counts at once here, and is registered once it is stored.
+    /// Sessions of callers that were struck off end.
+    ///
+    /// # Errors
+    /// [`PermitError`]; the list is as it was.
+    pub fn permit(&mut self, change: &Change<'_>) -> Result<(), PermitError> {
+        self.machine().permit(change)
+    }
+
+    /// The terminals on the list, and the keys that they must have.
+    pub fn permitted(&self) -> impl Iterator<Item = (&Identifier, Option<&PublicKey>)> {
+        peers::listed(&self.peers)
+    }
+
+    /// The list's number.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.core.book.revision
+    }
+
+    /// Whether the broker has the list as it is now.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.core.book.registered == Some(self.core.book.revision)
+    }
+
+    /// Whether the broker relays, as far as is known (without: V14).
+    #[must_use]
+    pub fn broker_relays(&self) -> bool {
+        self.core.control.relay
+    }
+
+    // --- sessions -------------------------------------------------------------------------------------------------
+
+    /// Asks the broker for a callee (M6, S1101), and connects to it if it may.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn call(&mut self, callee: &Identifier, now: u64) -> Result<SessionId, CallError> {
+        self.machine().call(callee, now)
+    }
+
+    /// The other terminal of a session.
+    #[must_use]
+    pub fn peer(&self, session: SessionId) -> Option<&Identifier> {
+        self.session(session)?.grant.peer.as_ref()
+    }
+
+    /// The other terminal's static key, once the peer link is up or announced.
+    #[must_use]
+    pub fn peer_key(&self, session: SessionId) -> Option<&PublicKey> {
+        self.session(session)?.grant.key.as_ref()
+    }
+
+    fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(usize::from(id.index)).filter(|session| session.generation == id.generation)
+    }
+
+    /// Offers a recording to the other end (M17). Either end may.
+    ///
+    /// # Errors
+    /// [`OfferError`].
+    pub fn offer(&mut self, session: SessionId, offer: &Offer<'_>, now: u64) -> Result<(), OfferError> {
+        self.machine().offer(session, offer, now)
+    }
+
+    /// What the other end offers, after [`Event::Offered`].
+    #[must_use]
+    pub fn offered(&self, session: SessionId) -> Option<Offered<'_>> {
+        let transfer = &self.session(session)?.transfer;
+        let Offered { name, size, source, hash } = Offered {
+            name: &transfer.name,
+            size: transfer.size,
+            source: &transfer.source,
+            hash: transfer.hash,
+        };
+        (transfer.state != TransferState::None && !transfer.sending).then_some(Offered {
+            name,
+            size,
+            source,
+            hash,
+        })
+    }
+
+    /// Takes what is offered, from byte `offset` on (M18).
+    ///
+    /// # Errors
+    /// [`OutOfTurn`]; also if `offset` is over the recording's length.
+    pub fn accept(&mut self, session: SessionId, offset: u64, now: u64) -> Result<(), OutOfTurn> {
+        self.machine().accept_offer(session, offset, now)
+    }
+
+    /// Refuses what is offered (M18); `cause` is for the other end's people.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`].
+    pub fn refuse(&mut self, session: SessionId, cause: &'static str, now: u64) -> Result<(), OutOfTurn> {
+        self.machine().refuse_offer(session, cause, now)
+    }
+
+    /// The most payload bytes of one frame in this session's transfer, after [`Event::Ready`].
+    #[must_use]
+    pub fn max_payload(&mut self, session: SessionId) -> usize {
+        self.machine().max_payload(session)
+    }
+
+    /// Makes the frame of a piece of the recording, in place. `buffer` is [`crate::lane::HEADROOM`] bytes, the piece's bytes, and
+    /// [`crate::lane::TAILROOM`] bytes. Gives the lane's link and the part of `buffer` to write to it, whole, before the next frame in source order.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn seal(
+        &mut self,
+        session: SessionId,
+        piece: Piece,
+        buffer: &mut [u8],
+        now: u64,
+    ) -> Result<(LinkId, Range<usize>), FrameError> {
+        self.machine().seal(session, piece, buffer, now)
+    }
+
+    /// Makes the end frame of a class's lane: once for each class that has one, after all else. `segments` is the number of segments; `hash` the recording's
+    /// SHA-256 if it was offered. `buffer` has room for [`crate::lane::HEADROOM`], 32 and [`crate::lane::TAILROOM`] bytes.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn seal_end(
+        &mut self,
+        session: SessionId,
+        class: Class,
+        segments: u64,
+        hash: Option<&[u8; 32]>,
+        buffer: &mut [u8],
+        now: u64,
+    ) -> Result<(LinkId, Range<usize>), FrameError> {
+        self.machine().seal_end(session, class, segments, hash, buffer, now)
+    }
+
+    /// After [`Event::Arrived`]: the recording is stored where it lasts, or why it isn't. The sender is told.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`].
+    pub fn stored(
+        &mut self,
+        session: SessionId,
+        stored: Result<(), &'static str>,
+        now: u64,
+    ) -> Result<(), OutOfTurn> {
+        self.machine().stored(session, stored, now)
+    }
+
+    /// Gives up a session's transfer; the session stays. `cause` is for the other end's people.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`].
+    pub fn abandon(&mut self, session: SessionId, cause: &'static str, now: u64) -> Result<(), OutOfTurn> {
+        self.machine().abandon(session, cause, now)
+    }
+
+    /// Ends a session. Unknown sessions have ended already.
+    pub fn close(&mut self, session: SessionId) {
+        let mut machine = self.machine();
+        if let Some(index) = machine.index(session) {
+            machine.end_session(index, ClosedCause::Here);
+        }
+    }
+
+    // --- I/O ------------------------------------------------------------------------------------------------------
+
+    /// A connection came in.
+    ///
+    /// # Errors
+    /// [`AcceptError`]: close it.
+    pub fn accepted(&mut self, now: u64) -> Result<LinkId, AcceptError> {
+        self.machine().accepted(now)
+    }
+
+    /// The connection that [`Event::Connect`] asked for is there.
+    pub fn link_opened(&mut self, link: LinkId, now: u64) {
+        self.machine().link_opened(link, now);
+    }
+
+    /// A connection could not be opened, or has ended: everything that it brought has been handed in.
+    pub fn link_closed(&mut self, link: LinkId, now: u64) {
+        self.machine().link_closed(link, now);
+    }
+
+    /// Takes what arrived on a link, opening it in place. See [`Step`] for what follows.
+    pub fn handle_input(&mut self, link: LinkId, bytes: &mut [u8], now: u64) -> Input {
+        self.machine().handle_input(link, bytes, now)
+    }
+
+    /// Writes the next bytes for a link to `out` and gives how many; 0: nothing for now. 1,200 bytes are room for everything but a long list.
+    ///
+    /// # Errors
+    /// [`TransmitError`]; nothing is lost.
+    pub fn poll_transmit(&mut self, link: LinkId, out: &mut [u8], now: u64) -> Result<usize, TransmitError> {
+        self.machine().poll_transmit(link, out, now)
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next, if nothing else is called before.
+    #[must_use]
+    pub fn poll_timeout(&mut self) -> Option<u64> {
+        self.machine().poll_timeout()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: u64) {
+        self.machine().handle_timeout(now);
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.core.poll_event()
+    }
+}
+
+impl Machine<'_> {
+    fn permit(&mut self, change: &Change<'_>) -> Result<(), PermitError> {
+        self.peers().change(change)?;
+        self.persist();
+        for index in 0..self.sessions.len() {
+            let session = &self.sessions[index];
+            let Some(peer) = session.grant.peer.clone().filter(|_| session.is_accepted()) else { continue };
+            if !self.peers().is_permitted(peer.as_str()) {
+                self.end_session(index, ClosedCause::Withdrawn);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// No call was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CallError {
+    /// The callee is this terminal itself.
+    #[error("a terminal can't call itself; give another identifier")]
+    Oneself,
+    /// The control link is not up.
+    #[error("the broker is not connected; wait for it")]
+    Offline,
+    /// All places for sessions are taken.
+    #[error("all sessions are in use; wait until one ends")]
+    NoSession,
+    /// There is no place to remember the callee's key.
+    #[error("too many terminals are known; strike one off the list")]
+    TooManyPeers,
+}
+
+/// The connection was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AcceptError {
+    /// Too many connections have not yet said what they are for.
+    #[error("{most} connections wait to say what they are for; close this one")]
+    Full {
+        /// How many may.
+        most: usize,
+    },
+}
+
+/// The ticket is longer than any that is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the ticket is over 64 bytes; copy it as the operator printed it")]
+pub struct TicketTooLong;
+
+/// More addresses than a message holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a terminal tells at most four addresses; leave some out")]
+pub struct TooManyAddresses;
