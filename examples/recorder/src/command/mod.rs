@@ -2,6 +2,7 @@
 
 mod allow;
 mod init;
+pub mod demo;
 mod inspect;
 pub mod outcome;
 mod parts;
