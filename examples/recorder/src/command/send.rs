@@ -380,7 +380,7 @@ impl Sending<'_> {
             };
             let class = only.unwrap_or(piece.class);
             let length = piece.bytes.len() as u64;
-            if self.node.send(session, class, piece.segment, piece.offset, piece.bytes).is_err() {
+            if self.node.send(session, class, &piece).is_err() {
                 // The transfer is over; its event says why. Or the file has grown.
                 let grown = piece.offset + length > self.source.scan.bytes;
                 return if grown { self.give_up(session, changed(&self.source.path)) } else { Ok(true) };

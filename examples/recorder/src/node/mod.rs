@@ -10,16 +10,18 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use p2pgate::lane::{HEADROOM, TAILROOM};
+use p2pgate::lane::{HEADROOM, OVERHEAD, TAILROOM};
+use p2pgate::link::MaxRecord;
 use p2pgate::load::LoadGate;
 use p2pgate::mpeg::Class;
 use p2pgate::sframe::Suite;
 use p2pgate::terminal::{
-    Change, Config, Destination, Event, FrameError, LinkId, SessionId, Step, Terminal, blob_size,
+    Change, Config, Destination, Event, FrameError, LinkId, Piece, SessionId, Step, Terminal, blob_size,
 };
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
+use crate::recording;
 use crate::state::{Identity, State, Version};
 use wire::{BACKLOG, Wire};
 
@@ -28,9 +30,9 @@ pub const SESSIONS: usize = 8;
 /// Recorders that one recorder knows at most.
 pub const PEERS: usize = 512;
 /// Largest lane frame taken, bytes: 64 KiB of payload and what seals it.
-const MAX_FRAME: u32 = (64 << 10) + 64;
+const MAX_FRAME: u32 = (64 << 10) + OVERHEAD as u32;
 /// Largest control or peer record taken, bytes.
-const MAX_RECORD: u16 = 16_640;
+const MAX_RECORD: MaxRecord = MaxRecord::MAX;
 /// How often the list of peers is looked at, for a change by another process.
 const LOOK: Duration = Duration::from_millis(200);
 /// Steps of one link before the others have their turn.
@@ -84,6 +86,7 @@ pub struct Node {
     /// The one frame that is sealed and waits for its lane, in `scratch`.
     waiting: Option<(LinkId, Range<usize>)>,
     scratch: Vec<u8>,
+    record: Vec<u8>,
     watch: Option<Box<dyn FnMut(&Event) + Send>>,
 }
 
@@ -127,7 +130,7 @@ impl Node {
         let lock = state.lock()?;
         let seed = Zeroizing::new(state.seed()?);
         let mut entropy = Zeroizing::new([0; 32]);
-        fill_random(entropy.as_mut())?;
+        fill_random(&mut entropy)?;
         let config = Config {
             identifier: identity.identifier.clone(),
             secret: identity.secret.clone(),
@@ -135,9 +138,8 @@ impl Node {
             max_record: MAX_RECORD,
             max_frame: MAX_FRAME,
             listen: role.listener.is_some(),
-            suite: Suite::default(),
+            suite: Suite::Aes128CtrHmacSha256_80,
             allow_loopback: broker.is_loopback(),
-            tunnel_only: false,
             load: role.gate,
         };
         let (terminal, next_seed) = Terminal::new(config, &seed, &entropy);
@@ -173,6 +175,7 @@ impl Node {
             events: VecDeque::new(),
             waiting: None,
             scratch: Vec::new(),
+            record: vec![0; 2 + usize::from(MAX_RECORD.get())],
             watch: None,
         })
     }
@@ -206,7 +209,7 @@ impl Node {
     pub fn turn(&mut self, longest: Duration, sink: &mut dyn Sink) -> Result<(), Failure> {
         self.work(sink)?;
         let mut patience = if self.events.is_empty() { longest } else { Duration::ZERO };
-        if let Some((deadline, _)) = self.terminal.poll_timeout() {
+        if let Some(deadline) = self.terminal.poll_timeout() {
             patience = patience.min(Duration::from_millis(deadline.saturating_sub(self.now())));
         }
         let mut ready = Events::with_capacity(64);
@@ -227,7 +230,7 @@ impl Node {
         self.accept();
         self.finish_connecting();
         let now = self.now();
-        if self.terminal.poll_timeout().is_some_and(|(deadline, _)| deadline <= now) {
+        if self.terminal.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.terminal.handle_timeout(now);
         }
         self.look_at_peers()?;
@@ -249,21 +252,14 @@ impl Node {
         }
     }
 
-    /// Sealed bytes of the recording to the lane they belong to. Call only while [`Self::can_send`].
-    pub fn send(
-        &mut self,
-        session: SessionId,
-        class: Class,
-        segment: u64,
-        offset: u64,
-        payload: &[u8],
-    ) -> Result<(), FrameError> {
+    /// Seals a piece of the recording and hands it to its lane. Call only while [`Self::can_send`].
+    pub fn send(&mut self, session: SessionId, class: Class, piece: &recording::Piece<'_>) -> Result<(), FrameError> {
         let now = self.now();
-        self.scratch.resize(HEADROOM + payload.len() + TAILROOM, 0);
-        self.scratch[HEADROOM..HEADROOM + payload.len()].copy_from_slice(payload);
-        let (link, range) =
-            self.terminal.seal(session, class, segment, offset, &mut self.scratch, payload.len(), now)?;
-        self.waiting = Some((link, range));
+        let length = piece.bytes.len();
+        self.scratch.resize(HEADROOM + length + TAILROOM, 0);
+        self.scratch[HEADROOM..HEADROOM + length].copy_from_slice(piece.bytes);
+        let piece = Piece { class, segment: piece.segment, offset: piece.offset, length };
+        self.waiting = Some(self.terminal.seal(session, piece, &mut self.scratch, now)?);
         self.release_waiting();
         Ok(())
     }
@@ -278,8 +274,7 @@ impl Node {
     ) -> Result<(), FrameError> {
         let now = self.now();
         self.scratch.resize(HEADROOM + 32 + TAILROOM, 0);
-        let (link, range) = self.terminal.seal_end(session, class, segments, hash, &mut self.scratch, now)?;
-        self.waiting = Some((link, range));
+        self.waiting = Some(self.terminal.seal_end(session, class, segments, hash, &mut self.scratch, now)?);
         self.release_waiting();
         Ok(())
     }
@@ -381,10 +376,10 @@ impl Node {
     fn transmit(&mut self) {
         let now = self.now();
         let mut broken = Vec::new();
-        let mut record = [0; 2 + MAX_RECORD as usize + 64];
+        let record = &mut self.record;
         for (&link, wire) in &mut self.wires {
             while wire.is_connected() && wire.backlog() < BACKLOG {
-                match self.terminal.poll_transmit(link, &mut record, now) {
+                match self.terminal.poll_transmit(link, record, now) {
                     Ok(0) | Err(_) => break,
                     Ok(bytes) => wire.queue(&record[..bytes]),
                 }
@@ -430,7 +425,7 @@ impl Node {
         let registry = self.poll.registry();
         let wire = address
             .and_then(TcpStream::connect)
-            .and_then(|stream| Wire::new(stream, false, to == Destination::Broker, registry, token(link)));
+            .and_then(|stream| Wire::new(stream, to == Destination::Broker, registry, token(link)));
         match wire {
             Ok(wire) => {
                 self.wires.insert(link, wire);
@@ -476,9 +471,8 @@ impl Node {
     pub fn permit(&mut self, change: &Change<'_>) -> Result<(), Failure> {
         let lock = self.state.lock()?;
         self.reload()?;
-        let now = self.now();
         self.terminal
-            .permit(change, now)
+            .permit(change)
             .map_err(|error| Failure::new(Code::Refused, format!("the list stays as it was: {error}")))?;
         self.store()?;
         drop(lock);
