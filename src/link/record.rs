@@ -27,7 +27,7 @@ impl MaxRecord {
     }
 }
 
-/// What [`record`] found.
+/// What [`record()`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
     /// The first record is the first so many bytes, length prefix included.

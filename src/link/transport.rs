@@ -36,7 +36,7 @@ impl Transport {
         Self { send, receive, ours, theirs, closed: false }
     }
 
-    /// The largest record that this side announced: what [`record`] checks incoming ones against.
+    /// The largest record that this side announced: what [`record()`] checks incoming ones against.
     pub fn max_record(&self) -> MaxRecord {
         self.ours
     }
