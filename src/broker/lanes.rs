@@ -9,7 +9,6 @@ use super::timers::Timer;
 use super::{Broker, ConnectionId, Event, Level, What};
 use crate::Secret;
 use crate::link::LaneToken;
-use crate::message;
 use alloc::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
