@@ -4,9 +4,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "broker")]
+extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(feature = "broker")]
+pub mod broker;
 mod entropy;
 pub mod identifier;
 pub mod lane;

@@ -2,6 +2,7 @@
 //!
 //! [`Message::parse`] borrows from the received bytes, [`Message::encode`] writes into the caller's. Texts that hold the figures' own lines
 //! and nothing else are read as well, so everything beyond these lines is an `Option` (or a flag that is off).
+//! Names that the protocol doesn't know are skipped; one that it knows may come once, also in a message that has no use for it.
 //! An identifier in a parsed message keeps the rules of [`crate::identifier`], and no text in it is empty.
 
 use crate::secret::Secret;
@@ -28,7 +29,6 @@ pub const MAX_LINES: usize = 256;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // there is no allocator to box with, and a message lives on the stack for one call
 pub enum Message<'a> {
     /// Terminal → broker, first record: who I am (V5).
     Hello(Hello<'a>),

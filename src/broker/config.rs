@@ -1,0 +1,79 @@
+//! The broker's limits.
+
+/// What the broker allows. Every limit has a safe default; see [`Config::default`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The most payload bytes that a relay lane may be asked for (P9).
+    pub max_transfer: u64,
+    /// Whether lanes go through the broker. `false` is a system without relay (V14).
+    pub relay: bool,
+    /// Leaves the causes out of denials and refusals (V6).
+    pub deny_without_cause: bool,
+    /// How long a grant may be used for a first connection, from M12 on.
+    pub grant_lifetime_ms: u64,
+    /// How long a callee may take to answer M15 (P6, P7), and to acknowledge M12.
+    pub status_deadline_ms: u64,
+    /// How long a connection may take from its start to the answered HELLO.
+    pub handshake_deadline_ms: u64,
+    /// A control link without a record for so long is closed. Terminals send PING every 30 s.
+    pub idle_ms: u64,
+    /// How long a lane token waits to be used, and its lane to be joined.
+    pub token_lifetime_ms: u64,
+    /// The longest that a grant's session may ask for lanes, and keep them.
+    pub session_ms: u64,
+    /// A grant ends once both of its parties have had no control link for so long.
+    pub absent_ms: u64,
+    /// Connections of all kinds.
+    pub max_connections: usize,
+    /// Connections that have not got through HELLO, and are no lanes.
+    pub max_handshakes: usize,
+    /// The same from one source: an IPv4 address or an IPv6 /64.
+    pub max_handshakes_per_source: usize,
+    /// Entries of one terminal's list.
+    pub max_list: usize,
+    /// Control links of one key. One more displaces the longest silent that does not listen.
+    pub max_links_per_terminal: usize,
+    /// Grants of one caller. One more displaces the oldest that is past its first use and has no lane.
+    pub max_grants_per_terminal: usize,
+    /// Lanes of one grant at the same time, waiting and joined.
+    pub max_lanes_per_grant: usize,
+    /// Queries in flight from one link.
+    pub max_queries_per_link: usize,
+    /// Questions in flight to one callee.
+    pub max_questions_per_link: usize,
+    /// Queries of one terminal in a minute.
+    pub queries_per_minute: u32,
+    /// What one terminal may have stored in a minute: REGISTER and ADDRESS.
+    pub writes_per_minute: u32,
+    /// Bytes queued for one connection: a terminal that does not read is closed.
+    pub max_output: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_transfer: 1 << 30,
+            relay: true,
+            deny_without_cause: false,
+            grant_lifetime_ms: 60_000,
+            status_deadline_ms: 5_000,
+            handshake_deadline_ms: 10_000,
+            idle_ms: 90_000,
+            token_lifetime_ms: 30_000,
+            session_ms: 24 * 60 * 60 * 1_000,
+            absent_ms: 60_000,
+            max_connections: 16_384,
+            max_handshakes: 1_024,
+            max_handshakes_per_source: 256,
+            max_list: 1_000,
+            max_links_per_terminal: 8,
+            max_grants_per_terminal: 64,
+            max_lanes_per_grant: 32,
+            max_queries_per_link: 16,
+            max_questions_per_link: 64,
+            queries_per_minute: 120,
+            writes_per_minute: 60,
+            max_output: 256 * 1_024,
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! The decision of a query (P3, S1201–S1211): the callee's list, its address, whether it is free (P6, P7), then credentials to the callee and,
+//! once it has acknowledged them, to the caller. Each query has one final answer, whatever happens meanwhile.
+
+use super::grants::GrantId;
+use super::log::Outcome;
+use super::timers::Timer;
+use super::{Broker, ConnectionId, Level, Name, What};
+use crate::link::PublicKey;
+use crate::message::{
+    self, Accepted, CalleeAddress, CallerNotice, Denial, Denied, Message, SecretText, StatusQuery,
+};
+use zeroize::Zeroizing;
+
+pub(super) type QueryId = u64;
+
+/// After how many seconds it may be worth another try.
+const RETRY_BUSY: u32 = 30;
+const RETRY_OFFLINE: u32 = 60;
+
+/// The most that a busy callee may send a caller away for, seconds.
+const RETRY_MAX: u32 = 3_600;
+
+pub(super) struct Query {
+    caller: Name,
+    caller_key: PublicKey,
+    caller_link: ConnectionId,
+    transaction: Option<u32>,
+    callee: Name,
+    callee_key: PublicKey,
+    callee_link: ConnectionId,
+    /// The number of the question that the callee is to answer.
+    asked: u32,
+    stage: Stage,
+    deadline: u64,
+}
+
+enum Stage {
+    /// M15 is out.
+    Status,
+    /// M12 is out.
+    Granting(GrantId, Credentials),
+}
+
+/// A grant's secrets (P12): 128 random bits a password, one a direction, and a key.
+struct Credentials {
+    password: Zeroizing<[u8; 16]>,
+    callee_password: Zeroizing<[u8; 16]>,
+    key: Zeroizing<[u8; 32]>,
+}
+
+/// [`Credentials`] as M11 and M12 have them.
+struct Texts {
+    password: Zeroizing<[u8; 24]>,
+    callee_password: Zeroizing<[u8; 24]>,
+    key: Zeroizing<[u8; 44]>,
+}
+
+impl Texts {
+    fn new() -> Self {
+        Self {
+            password: Zeroizing::new([0; 24]),
+            callee_password: Zeroizing::new([0; 24]),
+            key: Zeroizing::new([0; 44]),
+        }
+    }
+
+    /// The two passwords, caller's first, and the key. The buffers have the sizes that base64 takes.
+    fn fill(&mut self, credentials: &Credentials) -> Option<[SecretText<'_>; 3]> {
+        Some([
+            SecretText::of_bytes(&*credentials.password, &mut *self.password)?,
+            SecretText::of_bytes(&*credentials.callee_password, &mut *self.callee_password)?,
+            SecretText::of_bytes(&*credentials.key, &mut *self.key)?,
+        ])
+    }
+}
+
+/// How a callee answers M15 or M12.
+pub(super) enum Answer {
+    /// M16, with its hint when to try again.
+    Status { acceptable: bool, retry_after: Option<u32> },
+    /// M7's text.
+    Accepted,
+    /// M8's to M10's text.
+    Denied { denial: Denial, retry_after: Option<u32> },
+}
+
+/// A final no.
+#[derive(Clone, Copy)]
+struct No {
+    denial: Denial,
+    cause: &'static str,
+    retry_after: Option<u32>,
+}
+
+impl No {
+    /// The same for a callee that does not exist: nobody learns who is enrolled.
+    const NOT_PERMITTED: Self = Self::new(
+        Denial::NotPermitted,
+        "the callee has this terminal not on its list, or there is no such callee",
+        None,
+    );
+    const NOT_ITSELF: Self =
+        Self::new(Denial::NotPermitted, "a terminal asks under its own identifier only", None);
+    const NO_ADDRESS: Self = Self::new(Denial::NotFound, "the callee has never given an address", None);
+    const OFFLINE: Self = Self::new(Denial::NotConnected, "the callee is not connected", Some(RETRY_OFFLINE));
+    const LEFT: Self = Self::new(Denial::NotConnected, "the callee's connection ended", Some(RETRY_OFFLINE));
+    const SILENT: Self = Self::new(Denial::NotConnected, "the callee did not answer", Some(RETRY_BUSY));
+    const TOO_MANY: Self = Self::new(Denial::NotConnected, "too many queries at once", Some(RETRY_BUSY));
+    const TOO_MANY_GRANTS: Self =
+        Self::new(Denial::NotConnected, "too many grants at once", Some(RETRY_BUSY));
+
+    const fn new(denial: Denial, cause: &'static str, retry_after: Option<u32>) -> Self {
+        Self { denial, cause, retry_after }
+    }
+
+    fn busy(retry_after: Option<u32>) -> Self {
+        Self::new(
+            Denial::NotConnected,
+            "the callee is busy",
+            Some(retry_after.unwrap_or(RETRY_BUSY).min(RETRY_MAX)),
+        )
+    }
+
+    fn too_often(retry_after: u32) -> Self {
+        Self::new(Denial::NotConnected, "too many queries in a minute", Some(retry_after))
+    }
+
+    fn outcome(self) -> Outcome {
+        match self.denial {
+            Denial::NotPermitted => Outcome::NotPermitted,
+            Denial::NotFound => Outcome::NotFound,
+            Denial::NotConnected => Outcome::NotConnected(self.cause),
+        }
+    }
+}
+
+impl Broker {
+    /// M6 (S1201). The callee hears of it only once it is known to permit the caller.
+    pub(super) fn query(&mut self, link: ConnectionId, query: &message::Query<'_>, now: u64) {
+        if let Err(no) = self.start_query(link, query, now) {
+            self.deny(link, query.transaction, query.callee.into(), no);
+        }
+    }
+
+    fn start_query(&mut self, link: ConnectionId, query: &message::Query<'_>, now: u64) -> Result<(), No> {
+        let Some(session) = self.net.session(link) else { return Ok(()) };
+        let (caller, caller_key, in_flight) =
+            (session.identifier.clone(), session.secured.key, session.queries.len());
+        if *caller != *query.identifier {
+            return Err(No::NOT_ITSELF);
+        }
+        let limit = self.config.queries_per_minute;
+        if let Some(terminal) = self.registry.get_mut(&caller) {
+            terminal.queries.take(limit, now).map_err(No::too_often)?;
+        }
+        if in_flight >= self.config.max_queries_per_link {
+            return Err(No::TOO_MANY);
+        }
+        if !self.registry.permits(query.callee, &caller, &caller_key) {
+            return Err(No::NOT_PERMITTED);
+        }
+        let terminal = self.registry.get(query.callee).ok_or(No::NOT_PERMITTED)?;
+        let callee_key = terminal.key.ok_or(No::NOT_PERMITTED)?;
+        if terminal.address.is_none() {
+            return Err(No::NO_ADDRESS);
+        }
+        let callee_link = terminal.listener.ok_or(No::OFFLINE)?;
+        let callee = self.net.session(callee_link).ok_or(No::OFFLINE)?;
+        if callee.questions.len() >= self.config.max_questions_per_link {
+            return Err(No::busy(None));
+        }
+        let callee = callee.identifier.clone();
+
+        let id = self.next_id();
+        let deadline = now.saturating_add(self.config.status_deadline_ms);
+        let transaction = query.transaction;
+        let asked = self.ask(callee_link, id);
+        let query = Query {
+            caller,
+            caller_key,
+            caller_link: link,
+            transaction,
+            callee,
+            callee_key,
+            callee_link,
+            asked,
+            stage: Stage::Status,
+            deadline,
+        };
+        self.queries.insert(id, query);
+        if let Some(session) = self.net.session(link) {
+            session.queries.insert(id);
+        }
+        self.timers.arm(deadline, Timer::Query(id));
+        self.net.send(callee_link, &Message::StatusQuery(StatusQuery { transaction: Some(asked) }));
+        Ok(())
+    }
+
+    /// Numbers a question to a callee.
+    fn ask(&mut self, link: ConnectionId, query: QueryId) -> u32 {
+        let Some(session) = self.net.session(link) else { return 0 };
+        session.last = session.last.wrapping_add(1);
+        session.questions.insert(session.last, query);
+        session.last
+    }
+
+    /// The callee's answer to M15 or M12. An answer without number is to the oldest question; one that comes too late is nothing.
+    /// `false` if it is no answer to what was asked.
+    pub(super) fn callee_answered(
+        &mut self,
+        link: ConnectionId,
+        transaction: Option<u32>,
+        answer: Answer,
+        now: u64,
+    ) -> bool {
+        let Some(session) = self.net.session(link) else { return true };
+        let question = match transaction {
+            Some(number) => session.questions.remove(&number),
+            None => session.questions.pop_first().map(|(_, query)| query),
+        };
+        let Some(id) = question else { return true };
+        let Some(query) = self.queries.get(&id) else { return true };
+        match (&query.stage, answer) {
+            (Stage::Status, Answer::Status { acceptable: true, .. }) => self.grant(id, now),
+            (Stage::Status, Answer::Status { acceptable: false, retry_after }) => {
+                self.fail(id, No::busy(retry_after))
+            }
+            (Stage::Granting(..), Answer::Accepted) => self.grant_acknowledged(id, now),
+            (Stage::Granting(..), Answer::Denied { denial: Denial::NotPermitted, .. }) => {
+                self.fail(id, No::NOT_PERMITTED);
+            }
+            (_, Answer::Denied { retry_after, .. }) => self.fail(id, No::busy(retry_after)),
+            _ => {
+                self.fail(id, No::SILENT);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The callee is free: M7 to the caller, then the credentials, to the callee first (S1207–S1209).
+    fn grant(&mut self, id: QueryId, now: u64) {
+        let Some(query) = self.queries.get(&id) else { return };
+        if !self.may(query) {
+            return self.fail(id, No::NOT_PERMITTED);
+        }
+        let (caller, callee) = (query.caller.clone(), query.callee.clone());
+        let (caller_link, callee_link, caller_key) = (query.caller_link, query.callee_link, query.caller_key);
+        let (transaction, old) = (query.transaction, query.deadline);
+        let Some((grant, handle)) = self.make_grant(id, (&caller, &callee), callee_link, now) else {
+            return self.fail(id, No::TOO_MANY_GRANTS);
+        };
+        let credentials = Credentials {
+            password: self.random.half(),
+            callee_password: self.random.half(),
+            key: self.random.secret(),
+        };
+        let accepted = Accepted { transaction, callee_password: None };
+        self.net.send(caller_link, &Message::Accepted(accepted));
+
+        let asked = self.ask(callee_link, id);
+        let mut texts = Texts::new();
+        let Some([password, callee_password, encrypt_key]) = texts.fill(&credentials) else {
+            return self.withdraw_unsent(grant);
+        };
+        let notice = CallerNotice {
+            caller: &caller,
+            password,
+            encrypt_key,
+            transaction: Some(asked),
+            handle: Some(handle),
+            caller_key: Some(*caller_key.as_bytes()),
+            callee_password: Some(callee_password),
+            expires: Some(seconds(self.config.grant_lifetime_ms)),
+        };
+        self.net.send(callee_link, &Message::CallerNotice(notice));
+
+        let deadline = now.saturating_add(self.config.status_deadline_ms);
+        self.timers.disarm(old, Timer::Query(id));
+        self.timers.arm(deadline, Timer::Query(id));
+        if let Some(query) = self.queries.get_mut(&id) {
+            (query.asked, query.deadline, query.stage) =
+                (asked, deadline, Stage::Granting(grant, credentials));
+        }
+    }
+
+    /// The callee expects the caller.
+    fn grant_acknowledged(&mut self, id: QueryId, now: u64) {
+        if let Err(no) = self.tell_caller(id, now) {
+            return self.fail(id, no);
+        }
+        let Some(Query { caller, caller_link, callee, .. }) = self.end_query(id) else { return };
+        let what = What::Query { callee, outcome: Outcome::Granted };
+        self.net.log(Level::Info, Some(caller_link), Some(caller), what);
+    }
+
+    /// M11 (S1210), if the callee still permits the caller at this moment.
+    fn tell_caller(&mut self, id: QueryId, now: u64) -> Result<(), No> {
+        let query = self.queries.get(&id).ok_or(No::LEFT)?;
+        if !self.may(query) {
+            return Err(No::NOT_PERMITTED);
+        }
+        let Stage::Granting(grant, credentials) = &query.stage else { return Err(No::LEFT) };
+        let source = self.net.connections.get(&query.callee_link).ok_or(No::LEFT)?.source.ip();
+        let address = self.registry.get(&query.callee).and_then(|terminal| terminal.address.as_ref());
+        let (address, port, candidates) =
+            address.and_then(|address| address.resolve(source)).ok_or(No::NO_ADDRESS)?;
+        let grant = self.grants.get_mut(*grant).ok_or(No::NOT_PERMITTED)?;
+        let mut texts = Texts::new();
+        let [password, callee_password, encrypt_key] = texts.fill(credentials).ok_or(No::LEFT)?;
+        let mut told = CalleeAddress {
+            address,
+            password,
+            encrypt_key,
+            transaction: query.transaction,
+            port: Some(port),
+            candidates,
+            handle: Some(grant.handle),
+            callee_key: Some(*query.callee_key.as_bytes()),
+            callee_password: Some(callee_password),
+            expires: Some(seconds(grant.expires.saturating_sub(now))),
+        };
+        // A caller that takes small records does without the last candidates.
+        while !self.net.try_send(query.caller_link, &Message::CalleeAddress(told.clone())) {
+            if told.candidates.pop().is_none() {
+                self.net.condemned.push(query.caller_link);
+                return Err(No::LEFT);
+            }
+        }
+        grant.query = None;
+        Ok(())
+    }
+
+    /// Whether both ends are still who they were, and the callee permits the caller.
+    fn may(&self, query: &Query) -> bool {
+        self.registry.permits(&query.callee, &query.caller, &query.caller_key)
+            && self.registry.key_of(&query.callee) == Some(query.callee_key)
+            && self.registry.key_of(&query.caller) == Some(query.caller_key)
+    }
+
+    fn end_query(&mut self, id: QueryId) -> Option<Query> {
+        let query = self.queries.remove(&id)?;
+        self.timers.disarm(query.deadline, Timer::Query(id));
+        if let Some(session) = self.net.session(query.caller_link) {
+            session.queries.remove(&id);
+        }
+        if let Some(session) = self.net.session(query.callee_link) {
+            session.questions.remove(&query.asked);
+        }
+        Some(query)
+    }
+
+    /// The final no of a query in flight.
+    fn fail(&mut self, id: QueryId, no: No) {
+        let Some(query) = self.end_query(id) else { return };
+        if let Stage::Granting(grant, _) = query.stage {
+            self.withdraw_unsent(grant);
+        }
+        self.deny(query.caller_link, query.transaction, query.callee, no);
+    }
+
+    fn deny(&mut self, link: ConnectionId, transaction: Option<u32>, callee: Name, no: No) {
+        let cause = (!self.config.deny_without_cause).then_some(no.cause);
+        let denied = Denied { denial: no.denial, transaction, cause, retry_after: no.retry_after };
+        self.net.send(link, &Message::Denied(denied));
+        self.net.log_of(Level::Info, link, What::Query { callee, outcome: no.outcome() });
+    }
+
+    /// The grant that a query was for has been withdrawn.
+    pub(super) fn query_not_permitted(&mut self, id: QueryId) {
+        self.fail(id, No::NOT_PERMITTED);
+    }
+
+    /// P7: no answer counts as not connected.
+    pub(super) fn query_timed_out(&mut self, id: QueryId) {
+        self.fail(id, No::SILENT);
+    }
+
+    /// The callee's link is gone.
+    pub(super) fn query_lost_callee(&mut self, id: QueryId) {
+        self.fail(id, No::LEFT);
+    }
+
+    /// The caller's link is gone: there is nobody to answer.
+    pub(super) fn query_abandoned(&mut self, id: QueryId) {
+        let Some(query) = self.end_query(id) else { return };
+        if let Stage::Granting(grant, _) = query.stage {
+            self.withdraw_unsent(grant);
+        }
+        let what = What::Query { callee: query.callee, outcome: Outcome::Abandoned };
+        self.net.log(Level::Info, None, Some(query.caller), what);
+    }
+}
+
+/// Whole seconds that certainly are left.
+fn seconds(milliseconds: u64) -> u32 {
+    u32::try_from(milliseconds / 1_000).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,199 @@
+//! Who is enrolled, whom each one permits (P2), and where it is (V1).
+
+use super::limits::Window;
+use super::{ConnectionId, Name, RestoreError, StoredAddress, grants::GrantId};
+use crate::identifier;
+use crate::link::PublicKey;
+use crate::message::ListChange;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+/// A list of permitted terminals. An entry is bound to the key that was enrolled for its identifier when it was made; one made before that is
+/// bound by the first enrolment. So a re-issued identifier inherits nothing: its owner's friends delete and add it again.
+pub(super) type List = BTreeMap<Name, Option<PublicKey>>;
+
+#[derive(Default)]
+pub(super) struct Terminal {
+    /// `None`: not enrolled, or revoked.
+    pub key: Option<PublicKey>,
+    pub revision: u64,
+    pub list: List,
+    pub address: Option<StoredAddress>,
+    /// Its open control links, all of its key.
+    pub links: Vec<ConnectionId>,
+    pub listener: Option<ConnectionId>,
+    /// Its grants as caller and as callee.
+    pub calls: BTreeSet<GrantId>,
+    pub called: BTreeSet<GrantId>,
+    pub queries: Window,
+    pub writes: Window,
+    /// Whether a list is on its way to disk, and the changes that came meanwhile.
+    pub saving: bool,
+    pub waiting: VecDeque<Registration>,
+}
+
+/// A REGISTER, to be answered.
+pub(super) struct Registration {
+    pub connection: ConnectionId,
+    pub transaction: Option<u32>,
+    pub revision: Option<u64>,
+    pub change: Change,
+}
+
+/// What a REGISTER changes: `replaces` starts from an empty list; what is both added and deleted is deleted.
+pub(super) struct Change {
+    pub replaces: bool,
+    pub add: Vec<Name>,
+    pub delete: Vec<Name>,
+}
+
+impl<'a, L: IntoIterator<Item = &'a str>> From<ListChange<L>> for Change {
+    fn from(change: ListChange<L>) -> Self {
+        let names = |list: L| list.into_iter().map(Name::from).collect();
+        let (replaces, add, delete) = match change {
+            ListChange::Create(list) => (true, names(list), Vec::new()),
+            ListChange::Add(list) => (false, names(list), Vec::new()),
+            ListChange::Delete(list) => (false, Vec::new(), names(list)),
+            ListChange::AddAndDelete { add, delete } => (false, names(add), names(delete)),
+        };
+        Self { replaces, add, delete }
+    }
+}
+
+/// The terminals, by identifier.
+#[derive(Default)]
+pub(super) struct Registry {
+    terminals: BTreeMap<Name, Terminal>,
+    /// Identifiers that lists have without a key, and whose lists these are.
+    unbound: BTreeMap<Name, BTreeSet<Name>>,
+}
+
+impl Registry {
+    pub fn len(&self) -> usize {
+        self.terminals.len()
+    }
+
+    pub fn get(&self, identifier: &str) -> Option<&Terminal> {
+        self.terminals.get(identifier)
+    }
+
+    pub fn get_mut(&mut self, identifier: &str) -> Option<&mut Terminal> {
+        self.terminals.get_mut(identifier)
+    }
+
+    /// The terminal, if this is its key.
+    pub fn enrolled(&mut self, identifier: &str, key: &PublicKey) -> Option<&mut Terminal> {
+        self.terminals.get_mut(identifier).filter(|terminal| terminal.key.as_ref() == Some(key))
+    }
+
+    /// The key that an identifier is enrolled with.
+    pub fn key_of(&self, identifier: &str) -> Option<PublicKey> {
+        self.terminals.get(identifier)?.key
+    }
+
+    /// The one name of a known identifier, with which its copies share their memory.
+    fn shared(&self, name: Name) -> Name {
+        self.terminals.get_key_value(&name).map_or(name, |(known, _)| known.clone())
+    }
+
+    /// Whether the callee is enrolled and has this caller, with this key, on its list.
+    pub fn permits(&self, callee: &str, caller: &str, key: &PublicKey) -> bool {
+        self.terminals.get(callee).is_some_and(|terminal| {
+            terminal.key.is_some()
+                && terminal.list.get(caller).is_some_and(|bound| bound.as_ref() == Some(key))
+        })
+    }
+
+    pub fn restore(
+        &mut self,
+        identifier: &str,
+        key: Option<PublicKey>,
+        revision: u64,
+        list: impl IntoIterator<Item = (Name, Option<PublicKey>)>,
+        address: Option<StoredAddress>,
+    ) -> Result<(), RestoreError> {
+        identifier::check(identifier)?;
+        let mut entries = List::new();
+        for (name, key) in list {
+            identifier::check(&name)?;
+            entries.insert(self.shared(name), key);
+        }
+        let name = self.shared(identifier.into());
+        let terminal = self.terminals.entry(name.clone()).or_default();
+        (terminal.key, terminal.revision, terminal.address) = (key, revision, address);
+        self.replace_list(&name, entries);
+        Ok(())
+    }
+
+    /// Binds a key to an identifier, and to the entries for it that had none.
+    pub fn enrol(&mut self, name: &Name, key: PublicKey) {
+        self.terminals.entry(name.clone()).or_default().key = Some(key);
+        for owner in self.unbound.remove(name).unwrap_or_default() {
+            if let Some(entry) =
+                self.terminals.get_mut(&owner).and_then(|terminal| terminal.list.get_mut(name))
+            {
+                *entry = Some(key);
+            }
+        }
+    }
+
+    /// Forgets everything that was registered under the key. Links and grants are the caller's to end first.
+    pub fn revoke(&mut self, name: &Name) {
+        self.replace_list(name, List::new());
+        self.terminals.remove(name);
+    }
+
+    /// The owner's list after the change, new entries bound to the keys of this moment.
+    pub fn changed(&self, owner: &str, change: &Change) -> List {
+        let Some(old) = self.terminals.get(owner).map(|terminal| &terminal.list) else { return List::new() };
+        let mut list = if change.replaces { List::new() } else { old.clone() };
+        for name in &change.add {
+            // An entry that stays keeps its key: a terminal that repeats its list confirms no changed key by that.
+            let key = old.get(name).copied().unwrap_or_else(|| self.key_of(name));
+            list.insert(self.shared(name.clone()), key);
+        }
+        for name in &change.delete {
+            list.remove(name);
+        }
+        list
+    }
+
+    /// Takes the entries away that `list` does not have, and gives them.
+    pub fn retain(&mut self, owner: &str, list: &List) -> Vec<Name> {
+        let Some(terminal) = self.terminals.get_mut(owner) else { return Vec::new() };
+        let gone: Vec<Name> =
+            terminal.list.keys().filter(|name| !list.contains_key(*name)).cloned().collect();
+        for name in &gone {
+            if terminal.list.remove(name).flatten().is_none() {
+                forget_unbound(&mut self.unbound, name, owner);
+            }
+        }
+        gone
+    }
+
+    /// Puts the list in place that is now on disk.
+    pub fn replace_list(&mut self, owner: &Name, mut list: List) {
+        for (name, bound) in &mut list {
+            *bound = bound.or_else(|| self.key_of(name));
+            if bound.is_none() {
+                self.unbound.entry(name.clone()).or_default().insert(owner.clone());
+            }
+        }
+        let Some(terminal) = self.terminals.get_mut(owner) else { return };
+        let old = core::mem::replace(&mut terminal.list, list);
+        for (name, _) in old.iter().filter(|(_, bound)| bound.is_none()) {
+            if terminal.list.get(name) != Some(&None) {
+                forget_unbound(&mut self.unbound, name, owner);
+            }
+        }
+    }
+}
+
+fn forget_unbound(unbound: &mut BTreeMap<Name, BTreeSet<Name>>, name: &Name, owner: &str) {
+    if let Some(owners) = unbound.get_mut(name) {
+        owners.remove(owner);
+        if owners.is_empty() {
+            unbound.remove(name);
+        }
+    }
+}

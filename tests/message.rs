@@ -1,0 +1,739 @@
+//! The text messages (rows M1–M18, M23, M24): the figures' own texts byte for byte, and the protocol's further lines.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod message_cases;
+
+use p2pgate::Secret;
+use p2pgate::identifier::{Identifier, IdentifierError};
+use p2pgate::message::*;
+
+/// The text is read as the message, and the message is written as the text.
+#[track_caller]
+fn golden(text: &str, message: Message<'_>) {
+    assert_eq!(Message::parse(text.as_bytes()).as_ref(), Ok(&message));
+    assert_eq!(encode(&message).as_deref(), Ok(text));
+}
+
+fn encode(message: &Message<'_>) -> Result<String, EncodeError> {
+    let mut out = [0; MAX_BYTES];
+    message.encode(&mut out).map(|length| String::from_utf8(out[..length].to_vec()).unwrap())
+}
+
+#[track_caller]
+fn refused(text: &str, line: u16, field: &'static str, problem: Problem) {
+    assert_eq!(Message::parse(text.as_bytes()), Err(ParseError { line, field, problem }), "{text:?}");
+}
+
+/// A REGISTER of the figures: its list goes out from the terminal's own storage and comes in as identifiers.
+#[track_caller]
+fn register(text: &str, change: ListChange<&[&str]>) {
+    let register = Register { identifier: "Ia", change, revision: None, transaction: None };
+    let mut out = [0; 256];
+    let length = register.clone().encode(&mut out).unwrap();
+    assert_eq!(&out[..length], text.as_bytes());
+
+    let Ok(message) = Message::parse(text.as_bytes()) else { panic!("{text:?} is not read") };
+    assert_eq!(encode(&message).as_deref(), Ok(text));
+    let Message::Register(read) = message else { panic!("{text:?} is not a REGISTER") };
+    let named = |change: ListChange<Vec<String>>| format!("{change:?}");
+    assert_eq!(read.identifier, "Ia");
+    assert_eq!(named(owned(read.change, List::into_iter)), named(owned(change, |list| list.iter().copied())));
+}
+
+fn owned<'a, L, I: Iterator<Item = &'a str>>(
+    change: ListChange<L>,
+    iter: fn(L) -> I,
+) -> ListChange<Vec<String>> {
+    let own = |list| iter(list).map(String::from).collect();
+    match change {
+        ListChange::Create(list) => ListChange::Create(own(list)),
+        ListChange::Add(list) => ListChange::Add(own(list)),
+        ListChange::Delete(list) => ListChange::Delete(own(list)),
+        ListChange::AddAndDelete { add, delete } => {
+            ListChange::AddAndDelete { add: own(add), delete: own(delete) }
+        }
+    }
+}
+
+#[test]
+fn m1_create_text() {
+    register("REGISTER\nIdentifier:Ia\nAccept:Create Ib,If\n", ListChange::Create(&["Ib", "If"]));
+    register("REGISTER\nIdentifier:Ia\nAccept:Create \n", ListChange::Create(&[]));
+}
+
+#[test]
+fn m2_add_text() {
+    register("REGISTER\nIdentifier:Ia\nAccept:Add Ic,Ie\n", ListChange::Add(&["Ic", "Ie"]));
+}
+
+#[test]
+fn m3_delete_text() {
+    register("REGISTER\nIdentifier:Ia\nAccept:Delete If\n", ListChange::Delete(&["If"]));
+}
+
+#[test]
+fn m4_add_and_delete_text() {
+    register(
+        "REGISTER\nIdentifier:Ia\nAccept:Add Ic,Ie\nDelete If\n",
+        ListChange::AddAndDelete { add: &["Ic", "Ie"], delete: &["If"] },
+    );
+    // The line without a name of its own is not taken for a further one, whatever its identifiers hold.
+    register(
+        "REGISTER\nIdentifier:Ia\nAccept:Add Ic\nDelete a:b,c\n",
+        ListChange::AddAndDelete { add: &["Ic"], delete: &["a:b", "c"] },
+    );
+}
+
+#[test]
+fn m1_to_m4_lists_from_the_terminals_own_storage() {
+    let permitted = ["+81312345678", "山田太郎 東京都"].map(|text| Some(Identifier::new(text).unwrap()));
+    let change = ListChange::Create(permitted.iter().flatten());
+    let mut out = [0; 256];
+    let length = Register { identifier: "Ia", change, revision: Some(8), transaction: Some(7) }
+        .encode(&mut out)
+        .unwrap();
+    let text =
+        "REGISTER\nIdentifier:Ia\nAccept:Create +81312345678,山田太郎 東京都\nTransaction:7\nRevision:8\n";
+    assert_eq!(&out[..length], text.as_bytes());
+
+    for (empty, change) in [("Add", ListChange::Add([""; 0])), ("Delete", ListChange::Delete([""; 0]))] {
+        let register = Register { identifier: "Ia", change, revision: None, transaction: None };
+        assert_eq!(register.encode(&mut out), Err(EncodeError::Value { field: "Accept" }));
+        refused(&format!("REGISTER\nIdentifier:Ia\nAccept:{empty} \n"), 3, "Accept", Problem::Empty);
+    }
+}
+
+#[test]
+fn m1_to_m4_malformed_lists() {
+    let comma = Problem::Identifier(IdentifierError::Empty);
+    refused("REGISTER\nIdentifier:Ia\nAccept:Create Ib,,If\n", 3, "Accept", comma);
+    refused("REGISTER\nIdentifier:Ia\nAccept:Create Ib,\n", 3, "Accept", comma);
+    refused(
+        "REGISTER\nIdentifier:Ia\nAccept:Add Ib, If\n",
+        3,
+        "Accept",
+        Problem::Identifier(IdentifierError::Space),
+    );
+    refused("REGISTER\nIdentifier:Ia\nAccept:Add Ib\nDelete \n", 4, "Delete", Problem::Empty);
+    refused("REGISTER\nIdentifier:Ia\nAccept:Create\n", 3, "Accept", Problem::Choice);
+    refused("REGISTER\nIdentifier:Ia\nAccept:Replace Ib\n", 3, "Accept", Problem::Choice);
+    refused("REGISTER\nIdentifier:Ia\nAccept:Create Ib\nDelete If\n", 4, "further line", Problem::Form);
+    refused("REGISTER\nIdentifier:Ia\nAccept>Delete If\n", 3, "Accept", Problem::Missing);
+}
+
+#[test]
+fn m5_status_text() {
+    let registered = Status {
+        code: StatusCode::Done,
+        text: "Registered.",
+        transaction: None,
+        retry_after: None,
+        revision: None,
+        digest: None,
+        relay: false,
+        largest_transfer: None,
+    };
+    golden("NOTIFY\nStatus:200 Registered.\n", Message::Status(registered.clone()));
+    let stale = Status {
+        code: StatusCode::Stale,
+        text: "The broker has a newer list.",
+        transaction: Some(1),
+        revision: Some(u64::MAX),
+        ..registered.clone()
+    };
+    golden(
+        "NOTIFY\nStatus:409 The broker has a newer list.\nTransaction:1\nRevision:18446744073709551615\n",
+        Message::Status(stale),
+    );
+    golden(
+        "NOTIFY\nStatus:599 ?\n",
+        Message::Status(Status { code: StatusCode::Other(599), text: "?", ..registered }),
+    );
+    for number in 100..1000 {
+        assert_eq!(StatusCode::from(number).number(), number);
+    }
+    refused("NOTIFY\nStatus:200\n", 2, "Status", Problem::Form);
+    refused("NOTIFY\nStatus:200 \n", 2, "Status", Problem::Empty);
+    for code in ["", "99", "1000", "020", "2x0", "+20", "100000000000000000000"] {
+        refused(&format!("NOTIFY\nStatus:{code} Text.\n"), 2, "Status", Problem::Number);
+    }
+}
+
+#[test]
+fn m6_query_text() {
+    let query = Query { identifier: "Ia", callee: "Ib", transaction: None };
+    golden("QUERY\nIdentifier:Ia\nCallee:Ib\n", Message::Query(query.clone()));
+    golden(
+        "QUERY\nIdentifier:Ia\nCallee:Ib\nTransaction:4294967295\n",
+        Message::Query(Query { transaction: Some(u32::MAX), ..query }),
+    );
+}
+
+#[test]
+fn m7_accepted_text() {
+    golden(
+        "NOTIFY\nRequest Accepted.\n",
+        Message::Accepted(Accepted { transaction: None, callee_password: None }),
+    );
+}
+
+fn denied(denial: Denial) -> Message<'static> {
+    Message::Denied(Denied { denial, transaction: None, cause: None, retry_after: None })
+}
+
+#[test]
+fn m8_permission_denied_text() {
+    golden("NOTIFY\nPermission Denied.\n", denied(Denial::NotPermitted));
+}
+
+#[test]
+fn m9_callee_not_found_text() {
+    golden("NOTIFY\nCallee not Found.\n", denied(Denial::NotFound));
+}
+
+#[test]
+fn m10_callee_not_connected_text() {
+    golden("NOTIFY\nCallee not Connected.\n", denied(Denial::NotConnected));
+    golden(
+        "NOTIFY\nCallee not Connected.\nTransaction:0\nCause:Both tuners are busy.\nRetry After:30\n",
+        Message::Denied(Denied {
+            denial: Denial::NotConnected,
+            transaction: Some(0),
+            cause: Some("Both tuners are busy."),
+            retry_after: Some(30),
+        }),
+    );
+}
+
+fn m11() -> CalleeAddress<'static> {
+    CalleeAddress {
+        address: Host::Ip("202.224.186.82".parse().unwrap()),
+        password: SecretText::new("Password"),
+        encrypt_key: SecretText::new("Key"),
+        transaction: None,
+        port: None,
+        candidates: Candidates::new(),
+        handle: None,
+        callee_key: None,
+        callee_password: None,
+        expires: None,
+    }
+}
+
+#[test]
+fn m11_callee_address_text() {
+    golden(
+        "NOTIFY\nCallee Address:202.224.186.82\nPassword:Password\nEncrypt Key:Key\n",
+        Message::CalleeAddress(m11()),
+    );
+    assert_eq!(m11().encrypt_key.key(), None);
+}
+
+#[test]
+fn m11_further_lines() {
+    let mut text = [0; 44];
+    let encrypt_key = SecretText::of_bytes(&[7; 32], &mut text).unwrap();
+    assert_eq!(encrypt_key.key(), Some(Secret::new([7; 32])));
+    let candidate = |address, port| Candidate { address: Host::parse(address).unwrap(), port };
+    golden(
+        "NOTIFY\nCallee Address:recorder.example\nPassword:Password\n\
+         Encrypt Key:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\nTransaction:3\nPort:4099\n\
+         Candidate:2001:db8::1 4099\nCandidate:192.0.2.1 65535\n\
+         Handle:AQEBAQEBAQEBAQEBAQEBAQ==\nCallee Key:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n\
+         Callee Password:other\nExpires:60\n",
+        Message::CalleeAddress(CalleeAddress {
+            address: Host::Name("recorder.example"),
+            encrypt_key,
+            transaction: Some(3),
+            port: Some(4099),
+            candidates: [candidate("2001:db8::1", 4099), candidate("192.0.2.1", 65535)].into_iter().collect(),
+            handle: Some([1; 16]),
+            callee_key: Some([2; 32]),
+            callee_password: Some(SecretText::new("other")),
+            expires: Some(60),
+            ..m11()
+        }),
+    );
+}
+
+#[test]
+fn m12_caller_notice_text() {
+    golden(
+        "NOTIFY\nCaller ID:Ia\nPassword:Password\nEncrypt Key:Key\n",
+        Message::CallerNotice(CallerNotice {
+            caller: "Ia",
+            password: SecretText::new("Password"),
+            encrypt_key: SecretText::new("Key"),
+            transaction: None,
+            handle: None,
+            caller_key: None,
+            callee_password: None,
+            expires: None,
+        }),
+    );
+}
+
+#[test]
+fn m13_request_text() {
+    let request = Request { identifier: "Ia", password: SecretText::new("Password") };
+    golden("REQUEST\nIdentifier:Ia\nPassword:Password\n", Message::Request(request));
+}
+
+#[test]
+fn m14_answer_text() {
+    golden(
+        "NOTIFY\nRequest Accepted.\nCallee Password:BwcHBwcHBwcHBwcHBwcHBw==\n",
+        Message::Accepted(Accepted {
+            transaction: None,
+            callee_password: SecretText::of_bytes(&[7; 16], &mut [0; 24]),
+        }),
+    );
+    golden("NOTIFY\nPermission Denied.\n", denied(Denial::NotPermitted));
+}
+
+#[test]
+fn m15_status_query_text() {
+    golden("QUERY\nSTATUS\n", Message::StatusQuery(StatusQuery { transaction: None }));
+    golden("QUERY\nSTATUS\nTransaction:9\n", Message::StatusQuery(StatusQuery { transaction: Some(9) }));
+}
+
+#[test]
+fn m16_status_answer_text() {
+    let answer = |acceptable, retry_after| {
+        Message::StatusAnswer(StatusAnswer { acceptable, transaction: None, retry_after })
+    };
+    golden("NOTIFY\nSTATUS Acceptable.\n", answer(true, None));
+    golden("NOTIFY\nSTATUS Busy.\n", answer(false, None));
+    golden("NOTIFY\nSTATUS Busy.\nRetry After:5\n", answer(false, Some(5)));
+}
+
+#[test]
+fn m17_transfer_text() {
+    let transfer = Transfer {
+        caller: "Ia",
+        callee: "Ib",
+        size: 0,
+        transaction: None,
+        handle: None,
+        name: None,
+        source: None,
+        hash: false,
+    };
+    golden("TRANSFER\nCaller:Ia\nCallee:Ib\nSize:0\n", Message::Transfer(transfer.clone()));
+    golden(
+        "TRANSFER\nCaller:Ia\nCallee:Ib\nSize:4700000000\nTransaction:2\nName:ニュース 7.ts\nSource:CQkJCQkJCQk=\nHash:1\n",
+        Message::Transfer(Transfer {
+            size: 4_700_000_000,
+            transaction: Some(2),
+            name: Some("ニュース 7.ts"),
+            source: Some([9; 8].into_iter().collect()),
+            hash: true,
+            ..transfer.clone()
+        }),
+    );
+    golden(
+        "TRANSFER\nCaller:Ia\nCallee:Ib\nSize:1\nHandle:AQEBAQEBAQEBAQEBAQEBAQ==\n",
+        Message::Transfer(Transfer { size: 1, handle: Some([1; 16]), ..transfer.clone() }),
+    );
+    for name in ["../up.ts", "/etc/passwd", "C:\\x.ts", ".", "..", ""] {
+        let text = format!("TRANSFER\nCaller:Ia\nCallee:Ib\nSize:0\nName:{name}\n");
+        refused(&text, 5, "Name", Problem::FileName);
+        let message = Message::Transfer(Transfer { name: Some(name), ..transfer.clone() });
+        assert_eq!(encode(&message), Err(EncodeError::Value { field: "Name" }));
+    }
+    for length in [7, 33] {
+        let mut buffer = [0; 44];
+        let source = SecretText::of_bytes(&[9; 33][..length], &mut buffer).unwrap().expose();
+        let text = format!("TRANSFER\nCaller:Ia\nCallee:Ib\nSize:0\nSource:{source}\n");
+        refused(&text, 5, "Source", Problem::Binary);
+    }
+    let short = Message::Transfer(Transfer { source: Some(Source::new()), ..transfer });
+    assert_eq!(encode(&short), Err(EncodeError::Value { field: "Source" }));
+}
+
+#[test]
+fn m18_transfer_answer_text() {
+    let refusal = TransferAnswer {
+        accepted: false,
+        answer: "broker",
+        transaction: None,
+        cause: None,
+        token: None,
+        peer_token: None,
+        offset: None,
+        frame: None,
+    };
+    golden("NOTIFY\nTransfer Refused.\nAnswer:broker\n", Message::TransferAnswer(refusal.clone()));
+    golden(
+        "NOTIFY\nTransfer Refused.\nAnswer:broker\nCause:Over 1 GiB.\n",
+        Message::TransferAnswer(TransferAnswer { cause: Some("Over 1 GiB."), ..refusal.clone() }),
+    );
+    golden(
+        "NOTIFY\nTransfer Accepted.\nAnswer:broker\nToken:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n\
+         Peer Token:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n",
+        Message::TransferAnswer(TransferAnswer {
+            accepted: true,
+            token: Some(Secret::new([1; 32])),
+            peer_token: Some(Secret::new([2; 32])),
+            ..refusal.clone()
+        }),
+    );
+    golden(
+        "NOTIFY\nTransfer Accepted.\nAnswer:Ib\nTransaction:2\nOffset:1048576\nFrame:65536\n",
+        Message::TransferAnswer(TransferAnswer {
+            accepted: true,
+            answer: "Ib",
+            transaction: Some(2),
+            offset: Some(1 << 20),
+            frame: Some(1 << 16),
+            ..refusal
+        }),
+    );
+}
+
+#[test]
+fn m23_address_text() {
+    let address = |address, candidates| {
+        Message::Address(Address { identifier: "Ia", address, port: 4099, candidates, transaction: None })
+    };
+    let unspecified = Host::Ip(core::net::Ipv4Addr::UNSPECIFIED.into());
+    golden("ADDRESS\nIdentifier:Ia\nAddress:0.0.0.0\nPort:4099\n", address(unspecified, Candidates::new()));
+    let four =
+        (1..=4).map(|port| Candidate { address: Host::Ip(core::net::Ipv6Addr::LOCALHOST.into()), port });
+    golden(
+        "ADDRESS\nIdentifier:Ia\nAddress:a.example\nPort:4099\n\
+         Candidate:::1 1\nCandidate:::1 2\nCandidate:::1 3\nCandidate:::1 4\n",
+        address(Host::Name("a.example"), four.collect()),
+    );
+}
+
+#[test]
+fn m24_resolve_text() {
+    golden("RESOLVE\nIdentifier:Ib\n", Message::Resolve(Resolve { identifier: "Ib", transaction: None }));
+    golden("NOTIFY\nNot Registered.\n", Message::NotRegistered(NotRegistered { transaction: None }));
+    golden(
+        "NOTIFY\nAddress:202.224.186.82\nPort:4099\nTransaction:1\n",
+        Message::Resolved(Resolved {
+            address: Host::Ip("202.224.186.82".parse().unwrap()),
+            port: 4099,
+            candidates: Candidates::new(),
+            transaction: Some(1),
+        }),
+    );
+}
+
+#[test]
+fn v5_hello_text() {
+    let hello = Hello { identifier: "Ia", ticket: None, listen: false, transaction: None };
+    golden("HELLO\nIdentifier:Ia\n", Message::Hello(hello.clone()));
+    golden(
+        "HELLO\nIdentifier:Ia\nTicket:K7QM-2F4T\nListen:1\nTransaction:0\n",
+        Message::Hello(Hello {
+            ticket: Some(SecretText::new("K7QM-2F4T")),
+            listen: true,
+            transaction: Some(0),
+            ..hello
+        }),
+    );
+    golden(
+        "NOTIFY\nStatus:200 Welcome.\nTransaction:0\nRevision:8\n\
+         Digest:BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\nRelay:1\nLargest Transfer:1073741824\n",
+        Message::Status(Status {
+            code: StatusCode::Done,
+            text: "Welcome.",
+            transaction: Some(0),
+            retry_after: None,
+            revision: Some(8),
+            digest: Some([5; 32]),
+            relay: true,
+            largest_transfer: Some(1 << 30),
+        }),
+    );
+}
+
+#[test]
+fn lane_and_done_texts() {
+    let lane = Lane {
+        class: Class::Sealed,
+        transaction: None,
+        path: None,
+        protection: None,
+        suite: None,
+        lane_key: None,
+        token: None,
+    };
+    golden("LANE\nClass:sealed\n", Message::Lane(lane.clone()));
+    golden(
+        "LANE\nClass:rest\nTransaction:4\nPath:relay\nProtection:clear\nSuite:1\n\
+         Lane Key:AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\nToken:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n",
+        Message::Lane(Lane {
+            class: Class::Rest,
+            transaction: Some(4),
+            path: Some(Path::Relay),
+            protection: Some(Protection::Clear),
+            suite: Some(1),
+            lane_key: Some(Secret::new([3; 32])),
+            token: Some(Secret::new([1; 32])),
+        }),
+    );
+    let direct = Lane { path: Some(Path::Direct), protection: Some(Protection::Sealed), ..lane };
+    golden("LANE\nClass:sealed\nPath:direct\nProtection:sealed\n", Message::Lane(direct));
+    let done = |complete, cause| Message::TransferDone(TransferDone { complete, transaction: None, cause });
+    golden("NOTIFY\nTransfer Complete.\n", done(true, None));
+    golden("NOTIFY\nTransfer Failed.\nCause:The disk is full.\n", done(false, Some("The disk is full.")));
+}
+
+#[test]
+fn tunnel_withdraw_release_and_ping_texts() {
+    let handle = [1; 16];
+    golden(
+        "TUNNEL\nHandle:AQEBAQEBAQEBAQEBAQEBAQ==\n",
+        Message::Tunnel(Tunnel { handle, transaction: None }),
+    );
+    golden(
+        "NOTIFY\nTunnel:AQEBAQEBAQEBAQEBAQEBAQ==\nToken:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\nTransaction:1\n",
+        Message::TunnelToken(TunnelToken { handle, token: Secret::new([2; 32]), transaction: Some(1) }),
+    );
+    golden(
+        "WITHDRAW\nHandle:AQEBAQEBAQEBAQEBAQEBAQ==\nCause:No longer permitted.\n",
+        Message::Withdraw(Withdraw { handle, cause: Some("No longer permitted.") }),
+    );
+    golden("RELEASE\nHandle:AQEBAQEBAQEBAQEBAQEBAQ==\n", Message::Release(Release { handle }));
+    golden("PING\n", Message::Ping(Ping { transaction: None }));
+    golden("PING\nTransaction:12\n", Message::Ping(Ping { transaction: Some(12) }));
+}
+
+#[test]
+fn v3_hosts() {
+    for name in [
+        "a",
+        "recorder.example",
+        "a-b.c_d",
+        "1.example",
+        "xn--nxasmq6b.example",
+        "0xg",
+        "9a",
+        &"a".repeat(63),
+    ] {
+        assert_eq!(Host::parse(name), Some(Host::Name(name)));
+    }
+    let labels = ["a"; 127].join(".");
+    assert_eq!(Host::parse(&labels), Some(Host::Name(&labels))); // 253 bytes
+    for text in [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "-a",
+        "a-",
+        "a b",
+        "例え",
+        "a:1",
+        "256.1.1.1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "01.2.3.4",
+        "0x7f.1.1.0x1",
+        "127.1",
+        "0x7f000001",
+        "0x",
+        "[::1]",
+        "fe80::1%eth0",
+        ":::",
+        "a/b",
+        &"a".repeat(64),
+        &format!("{labels}a"),
+    ] {
+        assert_eq!(Host::parse(text), None, "{text:?}");
+    }
+}
+
+#[test]
+fn further_lines_come_in_any_order_and_unknown_ones_are_skipped() {
+    let text = "QUERY\nIdentifier:Ia\nCallee:Ib\nNew Thing:\nFuture::a:b\nNew Thing:again\nTransaction:3\nExpires:no number\nidentifier:x\n";
+    let query = Message::Query(Query { identifier: "Ia", callee: "Ib", transaction: Some(3) });
+    assert_eq!(Message::parse(text.as_bytes()), Ok(query));
+
+    let one = Message::parse(b"NOTIFY\nCallee not Found.\nRetry After:1\nCause:c\nTransaction:2\n");
+    let other = Message::parse(b"NOTIFY\nCallee not Found.\nTransaction:2\nRetry After:1\nCause:c\n");
+    assert_eq!(one, other);
+    assert_eq!(one.unwrap().transaction(), Some(2));
+}
+
+#[test]
+fn malformed_messages_say_where_and_what() {
+    refused("", 1, "message", Problem::Unterminated);
+    refused("\n", 1, "verb", Problem::Unknown);
+    refused("QUERY", 1, "message", Problem::Unterminated);
+    refused("QUERY\nIdentifier:Ia\nCallee:Ib", 3, "message", Problem::Unterminated);
+    refused("QUERY\r\nSTATUS\r\n", 1, "message", Problem::Control);
+    refused("QUERY\nSTATUS\nX:\u{9b}\n", 3, "message", Problem::Control);
+    refused("QUERY\nIdentifier:I\0a\nCallee:Ib\n", 2, "message", Problem::Control);
+    refused("query\nSTATUS\n", 1, "verb", Problem::Unknown);
+    refused("QUERY \nSTATUS\n", 1, "verb", Problem::Unknown);
+    refused("NOTIFY\n", 1, "notice", Problem::Unknown);
+    refused("NOTIFY\nrequest accepted.\n", 2, "notice", Problem::Unknown);
+    refused("NOTIFY\nPort:1\n", 2, "notice", Problem::Unknown);
+    refused("NOTIFY\nSTATUS\n", 2, "notice", Problem::Unknown);
+    refused("QUERY\n", 1, "Identifier", Problem::Missing);
+    refused("QUERY\nIdentifier:Ia\n", 2, "Callee", Problem::Missing);
+    refused("QUERY\nCallee:Ib\nIdentifier:Ia\n", 2, "Identifier", Problem::Missing);
+    refused("QUERY\nTransaction:1\nIdentifier:Ia\nCallee:Ib\n", 2, "Identifier", Problem::Missing);
+    refused("QUERY\nIdentifier:Ia\nCallee:Ib\nCallee:Ic\n", 4, "Callee", Problem::Repeated);
+    refused("PING\nTransaction:1\nTransaction:1\n", 3, "Transaction", Problem::Repeated);
+    refused("PING\n\n", 2, "further line", Problem::Form);
+    refused("PING\nTransaction\n", 2, "further line", Problem::Form);
+    refused("PING\n:1\n", 2, "further line", Problem::Form);
+    refused("QUERY\nSTATUS.\n", 2, "Identifier", Problem::Missing);
+    refused(
+        "QUERY\nIdentifier: Ia\nCallee:Ib\n",
+        2,
+        "Identifier",
+        Problem::Identifier(IdentifierError::Space),
+    );
+    refused("QUERY\nIdentifier:\nCallee:Ib\n", 2, "Identifier", Problem::Identifier(IdentifierError::Empty));
+    refused("QUERY\nIdentifier:Ia\nCallee:Ib,Ic\n", 3, "Callee", Problem::Identifier(IdentifierError::Comma));
+    refused("REQUEST\nIdentifier:Ia\nPassword:\n", 3, "Password", Problem::Empty);
+    refused("NOTIFY\nTransfer Failed.\nCause:\n", 3, "Cause", Problem::Empty);
+    refused("HELLO\nIdentifier:Ia\nListen:0\n", 3, "Listen", Problem::Choice);
+    refused("LANE\nClass:clear\n", 2, "Class", Problem::Choice);
+    refused("LANE\nClass:rest\nPath:Direct\n", 3, "Path", Problem::Choice);
+    refused("LANE\nClass:rest\nProtection:\n", 3, "Protection", Problem::Choice);
+}
+
+#[test]
+fn malformed_numbers() {
+    for number in
+        ["", "01", "00", "+1", "-1", "1 ", " 1", "1.0", "0x1", "１", "4294967296", "99999999999999999999999"]
+    {
+        refused(&format!("PING\nTransaction:{number}\n"), 2, "Transaction", Problem::Number);
+    }
+    refused("TRANSFER\nCaller:Ia\nCallee:Ib\nSize:18446744073709551616\n", 4, "Size", Problem::Number);
+    refused("ADDRESS\nIdentifier:Ia\nAddress:::\nPort:65536\n", 4, "Port", Problem::Number);
+}
+
+#[test]
+fn malformed_binary_values() {
+    for handle in [
+        "",
+        "AQEBAQEBAQEBAQEBAQEBAQ",   // not padded
+        "AQEBAQEBAQEBAQEBAQEBAR==", // bits beyond the bytes
+        "AQEBAQEBAQEBAQEBAQEBAQE=", // 17 bytes
+        "AQEBAQEBAQEBAQEBAQEB",     // 15 bytes
+        "AQEBAQEBAQEBAQEBAQEBA_==", // another alphabet
+        "AQEBAQEBAQEBAQEBAQEBAQ== ",
+        "あああああああ===",
+    ] {
+        refused(&format!("RELEASE\nHandle:{handle}\n"), 2, "Handle", Problem::Binary);
+    }
+    refused(
+        "NOTIFY\nTunnel:AQEBAQEBAQEBAQEBAQEBAQ==\nToken:AQEBAQEBAQEBAQEBAQEBAQ==\n",
+        3,
+        "Token",
+        Problem::Binary,
+    );
+}
+
+#[test]
+fn malformed_addresses() {
+    let base = "ADDRESS\nIdentifier:Ia\nAddress:192.0.2.1\nPort:1\n";
+    refused("ADDRESS\nIdentifier:Ia\nAddress:192.0.2.256\nPort:1\n", 3, "Address", Problem::Host);
+    refused("NOTIFY\nCallee Address:\nPassword:p\nEncrypt Key:k\n", 2, "Callee Address", Problem::Host);
+    for (candidate, problem) in [
+        ("", Problem::Host),
+        ("192.0.2.1", Problem::Host),
+        ("192.0.2.1:80", Problem::Host),
+        (" 80", Problem::Host),
+        ("[::1] 80", Problem::Host),
+        ("::1 080", Problem::Number),
+        ("::1 80 ", Problem::Number),
+        ("::1 65536", Problem::Number),
+    ] {
+        refused(&format!("{base}Candidate:{candidate}\n"), 5, "Candidate", problem);
+    }
+    let five = format!("{base}{}", "Candidate:::1 80\n".repeat(5));
+    refused(&five, 9, "Candidate", Problem::TooManyCandidates);
+}
+
+#[test]
+fn limits_of_a_message() {
+    let lines = |count: usize| format!("PING\n{}", "X:\n".repeat(count - 1));
+    assert!(Message::parse(lines(MAX_LINES).as_bytes()).is_ok());
+    refused(&lines(MAX_LINES + 1), 0, "message", Problem::TooManyLines);
+    let bytes = |count: usize| format!("PING\nX:{}\n", "x".repeat(count - 8));
+    assert!(Message::parse(bytes(MAX_BYTES).as_bytes()).is_ok());
+    refused(&bytes(MAX_BYTES + 1), 0, "message", Problem::TooLong);
+    let error = Message::parse(b"PING\nX:\xff\n").unwrap_err();
+    assert_eq!(error, ParseError { line: 0, field: "message", problem: Problem::NotUtf8 });
+    // By its length alone: what follows is not looked at, or the first byte would be what is wrong.
+    let huge = [b"\xff".as_slice(), &vec![b'a'; 10 << 20]].concat();
+    assert_eq!(Message::parse(&huge).unwrap_err().problem, Problem::TooLong);
+    let long = format!("QUERY\nIdentifier:{}\nCallee:Ib\n", "a".repeat(129));
+    refused(&long, 2, "Identifier", Problem::Identifier(IdentifierError::TooLong));
+}
+
+#[test]
+fn encoding_refuses_what_would_break_the_form() {
+    let refusal = |field| Err(EncodeError::Value { field });
+    for cause in ["", "two\nlines", "bell\u{7}", "\u{85}"] {
+        let mut message = denied(Denial::NotFound);
+        let Message::Denied(denied) = &mut message else { panic!() };
+        denied.cause = Some(cause);
+        assert_eq!(encode(&message), refusal("Cause"));
+        let request = Request { identifier: "Ia", password: SecretText::new(cause) };
+        assert_eq!(encode(&Message::Request(request)), refusal("Password"));
+    }
+    for callee in ["", "Ib\nTransaction:1", "Ib,Ic", " Ib"] {
+        let query = Message::Query(Query { identifier: "Ia", callee, transaction: None });
+        assert_eq!(encode(&query), refusal("Callee"));
+        let change = ListChange::Create(["Ib", callee]);
+        let register = Register { identifier: "Ia", change, revision: None, transaction: None };
+        assert_eq!(register.encode(&mut [0; 256]), Err(EncodeError::Value { field: "Accept" }));
+    }
+    let address = Host::Name("a\nPort:1");
+    assert_eq!(
+        encode(&Message::CalleeAddress(CalleeAddress { address, ..m11() })),
+        refusal("Callee Address")
+    );
+    let candidates = [Candidate { address: Host::Name("a b"), port: 1 }].into_iter().collect();
+    assert_eq!(encode(&Message::CalleeAddress(CalleeAddress { candidates, ..m11() })), refusal("Candidate"));
+    for (code, text) in [(99, "Text."), (1000, "Text."), (200, ""), (200, "a\nb")] {
+        let status = Status {
+            code: code.into(),
+            text,
+            transaction: None,
+            retry_after: None,
+            revision: None,
+            digest: None,
+            relay: false,
+            largest_transfer: None,
+        };
+        assert_eq!(encode(&Message::Status(status)), refusal("Status"));
+    }
+}
+
+#[test]
+fn encoding_cuts_nothing_short() {
+    let message = Message::CalleeAddress(m11());
+    let mut out = [0; 100];
+    let needed = message.encode(&mut out).unwrap();
+    for size in 0..needed {
+        assert_eq!(message.encode(&mut out[..size]), Err(EncodeError::TooSmall { needed }));
+    }
+    assert_eq!(message.encode(&mut out[..needed]), Ok(needed));
+
+    let names: Vec<String> = (0..2000).map(|number| format!("terminal {number}")).collect();
+    let change = ListChange::Create(&names);
+    let register = Register { identifier: "Ia", change, revision: None, transaction: None };
+    assert_eq!(register.encode(&mut vec![0; 1 << 20]), Err(EncodeError::TooLong));
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let text = format!("{:?} {:?}", m11(), Secret::new([123; 32]));
+    assert!(!text.contains("Password\"") && !text.contains("\"Key\"") && !text.contains("123"), "{text}");
+    assert_ne!(SecretText::new("one"), SecretText::new("two"));
+    assert_ne!(Secret::new([1; 32]), Secret::new([2; 32]));
+    assert_eq!(SecretText::of_bytes(&[0; 16], &mut [0; 23]), None);
+}
