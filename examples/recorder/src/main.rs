@@ -37,6 +37,7 @@ fn fail(failure: &Failure, json: bool) -> ExitCode {
 fn usage(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
     let said = text.split("\n\nUsage:").next().unwrap_or_default();
+    let said = said.split("\n\nFor more information").next().unwrap_or_default();
     let said: Vec<&str> = said.split_whitespace().collect();
     let said = said.join(" ");
     Failure::new(Code::Usage, format!("{}; see --help", said.strip_prefix("error: ").unwrap_or(&said)))
