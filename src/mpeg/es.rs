@@ -155,10 +155,10 @@ impl Es {
         backlog: &mut Backlog,
         found: &mut Found,
     ) -> Fed {
-        if self.held > 0 {
-            if let Some(fed) = self.straddle(id, bytes, complete, backlog, found) {
-                return fed;
-            }
+        if self.held > 0
+            && let Some(fed) = self.straddle(id, bytes, complete, backlog, found)
+        {
+            return fed;
         }
         if self.want > 0 {
             return self.gather(id, bytes, backlog, found);
@@ -269,8 +269,18 @@ impl Es {
             return Some(Fed::taken(0));
         }
         let tail = scan::tail(joined);
-        self.push_as(new, Tag::Of(id), backlog);
-        free(joined.len() - tail, self.part, self.waits(), backlog);
+        if tail > new {
+            free(joined.len() - tail, self.part, self.waits(), backlog);
+            self.push_as(new, Tag::Of(id), backlog);
+        } else {
+            // Headers of packets may wait along with the held bytes.
+            if !self.waits() {
+                backlog.retag(id, Tag::Is(self.part));
+            }
+            self.held = 0;
+            self.push(id, new - tail, backlog);
+            self.push_as(tail, Tag::Of(id), backlog);
+        }
         self.held = tail as u8;
         Some(Fed::taken(new))
     }
@@ -294,18 +304,21 @@ impl Es {
                     self.extended = false;
                 }
             }
-            (EXTENSION, State::Run | State::Header) => {
-                self.picture = false;
-                (self.want, self.got) = (1, 0);
+            (EXTENSION | USER_DATA, state) => {
+                // After slices they have no place, unless a picture's start code was lost: slices that follow tell.
+                if !matches!(state, State::Run | State::Header) {
+                    self.begin(id, State::Run, backlog);
+                }
+                if code == EXTENSION {
+                    (self.want, self.got, self.picture) = (1, 0, false);
+                }
             }
-            (USER_DATA, State::Run | State::Header) => {}
             (1..=LAST_SLICE, State::Header) if code == 1 => self.decide(id, backlog, found),
             (SEQUENCE_END, State::Slices) => {
                 backlog.retag(id, Tag::Is(self.part));
                 self.push(id, len, backlog);
                 return self.lose(id, backlog);
             }
-            // Extensions and user data have no place after slices: there was a picture whose start code is lost.
             _ => self.lose(id, backlog),
         }
         self.push(id, len, backlog);

@@ -7,8 +7,8 @@ use super::{Container, Found, Part, scan};
 
 /// Video streams of a program stream that are split; further ones are sealed.
 const STREAMS: usize = 4;
-/// What a packet's header may need: start code, length, 16 bytes of stuffing, STD buffer, PTS and DTS.
-const LOOK_AHEAD: usize = 64;
+/// What a packet's header may need: start code, length, flags, 255 bytes of header data.
+const LOOK_AHEAD: usize = 6 + 3 + 255;
 const UNBOUNDED: u32 = u32::MAX;
 
 const PROGRAM_END: u8 = 0xb9;
@@ -106,10 +106,14 @@ impl Ps {
         let complete = fresh.len() >= left || last;
         let bytes = fresh.get(..left).unwrap_or(fresh);
         let taken = match self.payload {
-            Payload::Video(slot) => match self.video(slot, bytes, fresh, complete, last, backlog, found) {
-                Some(taken) => taken,
-                None => return 0,
-            },
+            Payload::Video(slot) => {
+                let Some(es) = self.streams.get_mut(usize::from(slot)) else { return 0 };
+                let fed = es.feed(slot, bytes, complete, true, backlog, found);
+                if fed.system && fed.taken == 0 {
+                    return self.interrupted(fresh, last, backlog, found);
+                }
+                fed.taken
+            }
             Payload::Navigation => {
                 backlog.push(bytes.len(), Tag::Is(Part::NotVideo));
                 bytes.len()
@@ -121,45 +125,34 @@ impl Ps {
             self.left -= taken as u32;
             if self.left == 0 {
                 self.payload = Payload::Between;
+                if taken == 0 {
+                    return self.packet(fresh, last, backlog, found);
+                }
             }
         }
         taken
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the payload, and what it lies in")]
-    fn video(
-        &mut self,
-        slot: u8,
-        bytes: &[u8],
-        fresh: &[u8],
-        complete: bool,
-        last: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
-    ) -> Option<usize> {
-        let es = self.streams.get_mut(usize::from(slot))?;
-        let fed = es.feed(slot, bytes, complete, true, backlog, found);
-        if !fed.system || fed.taken > 0 {
-            return Some(fed.taken);
-        }
-        // A system start code where there is video: a packet without length ends, or something is missing.
+    /// A system start code where there is video: a packet without length ends, or something is missing.
+    fn interrupted(&mut self, fresh: &[u8], last: bool, backlog: &mut Backlog, found: &mut Found) -> usize {
         if fresh.len() < LOOK_AHEAD && !last {
-            return None;
+            return 0;
         }
         if self.packs {
             if self.left != UNBOUNDED {
                 self.lose(backlog);
             }
-            (self.payload, self.left) = (Payload::Between, 0);
-            return Some(self.packet(fresh, last, backlog, found));
+            self.payload = Payload::Between;
+            return self.packet(fresh, last, backlog, found);
         }
-        es.lose(slot, backlog);
+        self.lose(backlog);
         if pack_header(fresh).is_some() {
             *self = Self::new(true);
-            return Some(self.packet(fresh, last, backlog, found));
+            return self.packet(fresh, last, backlog, found);
         }
-        backlog.push(4, Tag::Is(Part::Undecided));
-        Some(4)
+        let len = fresh.len().min(4);
+        backlog.push(len, Tag::Is(Part::Undecided));
+        len
     }
 
     /// Payload that isn't video. Its length may be wrong and what follows be video all the same, so it is searched
@@ -190,7 +183,8 @@ impl Ps {
                 backlog.push(at, tag);
                 self.lose(backlog);
                 if packet {
-                    (self.payload, self.left) = (Payload::Between, at as u32);
+                    // The packet ends here; nothing is left of it once these bytes are taken.
+                    self.left = at as u32;
                     return at;
                 }
                 self.payload = Payload::Undecided;

@@ -270,12 +270,10 @@ impl Psi {
             _ if left == 1 => (0, 0, 0),
             _ => (tag, left - 1, 2),
         };
-        if at == 1 && matches!(tag, 0x45 | 0x46 | 0x56 | 0x59 | 0x6a | 0x7a..=0x7c | 0x81 | 0xfd) {
-            if let Some(entry) = self.entries.get_mut(usize::from(self.count).wrapping_sub(1)) {
-                if entry.draft {
-                    entry.carries = Carries::NotVideo;
-                }
-            }
+        let sound_or_text = matches!(tag, 0x45 | 0x46 | 0x56 | 0x59 | 0x6a | 0x7a..=0x7c | 0x81 | 0xfd);
+        let entry = self.entries.get_mut(usize::from(self.count).wrapping_sub(1));
+        if let (1, true, Some(entry @ Entry { draft: true, .. })) = (at, sound_or_text, entry) {
+            entry.carries = Carries::NotVideo;
         }
     }
 

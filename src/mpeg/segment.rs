@@ -244,10 +244,10 @@ impl Input {
         let Some((len, rest)) = number(rest).map_err(corrupt)? else { return Ok(()) };
         if len > 0 {
             (self.record, self.len) = (Some((segment, len)), 0);
-        } else if let Some((total, digest)) = rest.split_first_chunk() {
-            if let Ok(digest) = digest.try_into() {
-                self.end = Some(End { segments: segment, total: u64::from_be_bytes(*total), digest });
-            }
+        } else if let Some((total, digest)) = rest.split_first_chunk()
+            && let Ok(digest) = digest.try_into()
+        {
+            self.end = Some(End { segments: segment, total: u64::from_be_bytes(*total), digest });
         }
         Ok(())
     }

@@ -189,10 +189,10 @@ impl Ts {
             }
         }
         for pid in self.psi.video() {
-            if !self.streams.iter().any(|stream| stream.pid == pid) {
-                if let Some(free) = self.streams.iter_mut().find(|stream| stream.pid == 0) {
-                    free.pid = pid;
-                }
+            if !self.streams.iter().any(|stream| stream.pid == pid)
+                && let Some(free) = self.streams.iter_mut().find(|stream| stream.pid == 0)
+            {
+                free.pid = pid;
             }
         }
     }
