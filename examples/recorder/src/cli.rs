@@ -7,7 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Shares recordings with permitted recorders.
 #[derive(Parser, Debug)]
-#[command(name = "p2pgate-recorder", version, about, propagate_version = true, arg_required_else_help = false)]
+#[command(
+    name = "p2pgate-recorder",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = false
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

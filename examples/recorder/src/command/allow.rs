@@ -16,26 +16,32 @@ use crate::state::State;
 /// An entry of the list, with the key it must have.
 type Entry = (Identifier, Option<PublicKey>);
 
-/// Changes the list, here first and then at the broker; or prints it.
+/// Changes the list, or prints it.
 pub fn run(arguments: &Allow) -> Result<(), Failure> {
+    if arguments.create.is_some() || arguments.add.is_some() || arguments.delete.is_some() {
+        return change(arguments);
+    }
+    let (state, identity) = State::open(&arguments.state)?;
+    print(&mut Node::new(state, &identity, Role::caller())?, arguments.fingerprints);
+    Ok(())
+}
+
+/// Changes the list, here first and then at the broker.
+pub fn change(arguments: &Allow) -> Result<(), Failure> {
     let create = arguments.create.as_deref().map(parse_entries).transpose()?;
     let add = parse_entries(arguments.add.as_deref().unwrap_or_default())?;
     let delete = parse_entries(arguments.delete.as_deref().unwrap_or_default())?;
     let delete: Vec<Identifier> = delete.into_iter().map(|(identifier, _)| identifier).collect();
     let (state, identity) = State::open(&arguments.state)?;
     let mut node = Node::new(state, &identity, Role::caller())?;
-    if create.is_none() && arguments.add.is_none() && arguments.delete.is_none() {
-        print(&mut node, arguments.fingerprints);
-        return Ok(());
-    }
-    let change = match &create {
+    node.permit(&match &create {
         Some(entries) => Change::Create(entries),
         None => Change::Change { add: &add, delete: &delete },
-    };
-    node.permit(&change)?;
+    })?;
     let registered = go_online(&mut node).and_then(|_| register(&mut node));
     registered.map_err(|failure| {
-        let text = format!("{failure}; the list is changed here, and the broker is told at the next connection");
+        let text =
+            format!("{failure}; the list is changed here, and the broker is told at the next connection");
         Failure::new(failure.code, text)
     })?;
     node.drain(Duration::from_secs(1))
@@ -55,7 +61,9 @@ fn register(node: &mut Node) -> Result<(), Failure> {
     match refused {
         None => Ok(()),
         Some(413) => Err(Failure::new(Code::Refused, "the broker refuses a list this long: delete entries")),
-        Some(429) => Err(Failure::new(Code::Refused, "the broker was told of too many changes: try again later")),
+        Some(429) => {
+            Err(Failure::new(Code::Refused, "the broker was told of too many changes: try again later"))
+        }
         Some(503) => Err(Failure::new(Code::Broker, "the broker cannot store the list now: try again later")),
         Some(status) => Err(Failure::new(
             Code::Refused,

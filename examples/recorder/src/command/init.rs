@@ -12,8 +12,15 @@ use crate::failure::{Code, Failure};
 use crate::node::{Node, Role, fill_random};
 use crate::state::{Identity, State};
 
-/// Makes a key and enrols it. Nothing is left behind if that fails.
+/// Makes a key, enrols it and prints its fingerprint.
 pub fn run(arguments: &Init) -> Result<(), Failure> {
+    let identity = enrol(arguments)?;
+    println!("enrolled {} fingerprint {}", identity.identifier, identity.secret.public_key());
+    Ok(())
+}
+
+/// Makes a key and enrols it. Nothing is left behind if that fails.
+pub fn enrol(arguments: &Init) -> Result<Identity, Failure> {
     let identifier = parse_identifier(&arguments.id)?;
     let broker_key = parse_key(&arguments.broker_key)?;
     let mut secret = Zeroizing::new([0; 32]);
@@ -25,16 +32,14 @@ pub fn run(arguments: &Init) -> Result<(), Failure> {
         broker_key,
     };
     let (state, made) = State::create(&arguments.state)?;
-    let enrolled = enrol(&state, &identity, &arguments.ticket);
-    if enrolled.is_err() {
+    let confirmed = confirm(&state, &identity, &arguments.ticket);
+    if confirmed.is_err() {
         state.remove(made);
     }
-    enrolled?;
-    println!("enrolled {} fingerprint {}", identity.identifier, identity.secret.public_key());
-    Ok(())
+    confirmed.map(|()| identity)
 }
 
-fn enrol(state: &State, identity: &Identity, ticket: &str) -> Result<(), Failure> {
+fn confirm(state: &State, identity: &Identity, ticket: &str) -> Result<(), Failure> {
     // The key must be on disk before the broker binds the identifier to it.
     state.save_candidate(identity)?;
     let mut node = Node::new(state.clone(), identity, Role::caller())?;

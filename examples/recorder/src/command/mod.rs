@@ -1,8 +1,8 @@
 //! The commands.
 
 mod allow;
-mod init;
 pub mod demo;
+mod init;
 mod inspect;
 pub mod outcome;
 mod parts;

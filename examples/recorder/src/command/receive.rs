@@ -121,8 +121,7 @@ impl ReceiveLoop {
         };
         let listener = TcpListener::bind(arguments.listen).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
-        let gate =
-            LoadGate::new(arguments.load_limit.unwrap_or(NO_LIMIT), HYSTERESIS, arguments.sessions);
+        let gate = LoadGate::new(arguments.load_limit.unwrap_or(NO_LIMIT), HYSTERESIS, arguments.sessions);
         let mut node = Node::new(state, &identity, Role { listener: Some(listener), gate })?;
         if let Some(watch) = watch {
             node.watch(watch);
@@ -234,7 +233,9 @@ impl ReceiveLoop {
                     Refusal::NoRoom => "there is no room for it",
                     Refusal::Busy => "it is coming in already",
                     Refusal::Local(error) => {
-                        self.inbox.bars.say(&format!("cannot write to {}: {error}", self.inbox.folder.display()));
+                        self.inbox
+                            .bars
+                            .say(&format!("cannot write to {}: {error}", self.inbox.folder.display()));
                         "the receiver cannot write files"
                     }
                 };

@@ -94,7 +94,10 @@ pub fn run(arguments: &Send) -> Result<(), Failure> {
 }
 
 /// Sends; every event is shown to `watch`.
-pub fn send(arguments: &Send, watch: Option<Box<dyn FnMut(&Event) + std::marker::Send>>) -> Result<Report, Failure> {
+pub fn send(
+    arguments: &Send,
+    watch: Option<Box<dyn FnMut(&Event) + std::marker::Send>>,
+) -> Result<Report, Failure> {
     let started = Instant::now();
     let callee = parse_identifier(&arguments.to)?;
     let source = Source::open(arguments)?;
@@ -113,8 +116,16 @@ pub fn send(arguments: &Send, watch: Option<Box<dyn FnMut(&Event) + std::marker:
         },
     );
     let report = Report { bytes: source.scan.bytes, pictures: source.scan.pictures, ..Report::default() };
-    let mut sending =
-        Sending { node, callee, callee_name: &arguments.to, source, route, report, bars: Bars::default(), begun: false };
+    let mut sending = Sending {
+        node,
+        callee,
+        callee_name: &arguments.to,
+        source,
+        route,
+        report,
+        bars: Bars::default(),
+        begun: false,
+    };
     sending.deliver()?;
     sending.node.drain(Duration::from_secs(1))?;
     sending.report.seconds = started.elapsed().as_secs_f64();
@@ -142,7 +153,10 @@ impl Source {
         let file = File::open(path).map_err(cannot)?;
         let metadata = file.metadata().map_err(cannot)?;
         if !metadata.is_file() {
-            return Err(Failure::new(Code::Local, format!("{} is not a file: name a recording", path.display())));
+            return Err(Failure::new(
+                Code::Local,
+                format!("{} is not a file: name a recording", path.display()),
+            ));
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name: String = name.chars().map(|c| if c.is_control() || c == '\\' { '_' } else { c }).collect();
@@ -151,7 +165,10 @@ impl Source {
         if wanted == Wanted::Split && scan.container == Container::Unknown {
             return Err(Failure::new(
                 Code::Usage,
-                format!("{} is no MPEG-1 or MPEG-2 recording, so it cannot be split: send it --as confidential", path.display()),
+                format!(
+                    "{} is no MPEG-1 or MPEG-2 recording, so it cannot be split: send it --as confidential",
+                    path.display()
+                ),
             ));
         }
         let stamp = stamp(&metadata);
@@ -161,14 +178,16 @@ impl Source {
         }
         let mut tag = [0; 16];
         tag.copy_from_slice(&hash.finalize()[..16]);
-        let source = Self { file, path: path.clone(), name, stamp, tag, wanted, seal_rest: arguments.seal_rest, scan };
+        let source =
+            Self { file, path: path.clone(), name, stamp, tag, wanted, seal_rest: arguments.seal_rest, scan };
         source.check_unchanged()?;
         Ok(source)
     }
 
     /// Its bytes from `offset` on, `most` at a time.
     fn pieces(&self, offset: u64, most: usize) -> Result<Pieces, Failure> {
-        let file = self.file.try_clone().map_err(|error| Failure::local("cannot read", &self.path, &error))?;
+        let file =
+            self.file.try_clone().map_err(|error| Failure::local("cannot read", &self.path, &error))?;
         Ok(match self.wanted {
             Wanted::Split => Pieces::split(file, self.seal_rest, offset, most),
             _ => Pieces::whole(file, offset, most),
@@ -178,7 +197,11 @@ impl Source {
     /// What was sent so far would not fit what comes, if the file changes meanwhile.
     fn check_unchanged(&self) -> Result<(), Failure> {
         let now = self.file.metadata().map_err(|error| Failure::local("cannot read", &self.path, &error))?;
-        if stamp(&now) == self.stamp && now.len() == self.scan.bytes { Ok(()) } else { Err(changed(&self.path)) }
+        if stamp(&now) == self.stamp && now.len() == self.scan.bytes {
+            Ok(())
+        } else {
+            Err(changed(&self.path))
+        }
     }
 }
 
@@ -189,20 +212,27 @@ fn stamp(metadata: &Metadata) -> (u64, i64, i64) {
 fn changed(path: &Path) -> Failure {
     Failure::new(
         Code::Local,
-        format!("{} changed while it was sent: wait until its recording is over, then send again", path.display()),
+        format!(
+            "{} changed while it was sent: wait until its recording is over, then send again",
+            path.display()
+        ),
     )
 }
 
 /// The attribute, by the command line or, with `auto`, by the table of kinds (V10c) or the size (V10a).
 fn wanted(arguments: &Send, name: &str) -> Result<Wanted, Failure> {
     let misplaced = |option: &str, attribute: &str| {
-        Err(Failure::new(Code::Usage, format!("{option} goes with --as {attribute}: add that or leave it out")))
+        Err(Failure::new(
+            Code::Usage,
+            format!("{option} goes with --as {attribute}: add that or leave it out"),
+        ))
     };
     let attribute = match arguments.attribute {
         Attribute::Auto => match &arguments.kinds {
             None => None,
             Some(path) => {
-                let table = std::fs::read_to_string(path).map_err(|error| Failure::local("cannot read", path, &error))?;
+                let table = std::fs::read_to_string(path)
+                    .map_err(|error| Failure::local("cannot read", path, &error))?;
                 Kinds::parse(&table)?.attribute(name)
             }
         },
@@ -367,10 +397,15 @@ impl Sending<'_> {
 
     /// Seals and queues as much as the lanes take. `true`: the ends are out as well.
     fn pump(&mut self, session: SessionId, pieces: &mut Pieces, route: Route) -> Result<bool, Failure> {
-        let only = if route.rest.is_none() { Some(Class::Sealed) } else { route.sealed.is_none().then_some(Class::Rest) };
+        let only = if route.rest.is_none() {
+            Some(Class::Sealed)
+        } else {
+            route.sealed.is_none().then_some(Class::Rest)
+        };
         let mut sent = 0;
         while self.node.can_send() && sent < STRIDE {
-            let piece = pieces.next().map_err(|error| Failure::local("cannot read", &self.source.path, &error));
+            let piece =
+                pieces.next().map_err(|error| Failure::local("cannot read", &self.source.path, &error));
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(failure) => return self.give_up(session, failure),

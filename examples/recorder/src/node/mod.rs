@@ -1,10 +1,11 @@
 //! The core's terminal on real sockets: one poll loop that carries bytes, time and deadlines in, and bytes and events out.
 
+mod broker;
+mod list;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -15,14 +16,14 @@ use p2pgate::link::MaxRecord;
 use p2pgate::load::LoadGate;
 use p2pgate::mpeg::Class;
 use p2pgate::sframe::Suite;
-use p2pgate::terminal::{
-    Change, Config, Destination, Event, FrameError, LinkId, Piece, SessionId, Step, Terminal, blob_size,
-};
+use p2pgate::terminal::{Config, Destination, Event, FrameError, LinkId, Piece, SessionId, Step, Terminal};
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
 use crate::recording;
 use crate::state::{Identity, State, Version};
+use broker::Broker;
+use list::restore;
 use wire::{BACKLOG, Wire};
 
 /// Sessions at one time, calls and callers together.
@@ -33,10 +34,10 @@ pub const PEERS: usize = 512;
 const MAX_FRAME: u32 = (64 << 10) + OVERHEAD as u32;
 /// Largest control or peer record taken, bytes.
 const MAX_RECORD: MaxRecord = MaxRecord::MAX;
-/// How often the list of peers is looked at, for a change by another process.
-const LOOK: Duration = Duration::from_millis(200);
 /// Steps of one link before the others have their turn.
 const STEPS: usize = 32;
+/// Turns of all links before time, new connections and the application have theirs.
+const ROUNDS: usize = 8;
 const LISTENER: Token = Token(usize::MAX);
 
 /// The core's terminal in the size that this program has.
@@ -79,6 +80,7 @@ pub struct Node {
     looked: Instant,
     broker: Broker,
     poll: Poll,
+    ready: Events,
     wires: BTreeMap<LinkId, Wire>,
     listener: Option<TcpListener>,
     started: Instant,
@@ -88,39 +90,8 @@ pub struct Node {
     scratch: Vec<u8>,
     record: Vec<u8>,
     watch: Option<Box<dyn FnMut(&Event) + Send>>,
-}
-
-/// The broker's addresses; after a failure the next one is tried.
-#[derive(Debug)]
-struct Broker {
-    name: String,
-    addresses: Vec<SocketAddr>,
-    next: usize,
-}
-
-impl Broker {
-    /// A name that leads nowhere now is looked up again at each connection.
-    fn new(name: &str) -> Self {
-        let mut broker = Self { name: name.to_owned(), addresses: Vec::new(), next: 0 };
-        broker.look_up();
-        broker
-    }
-
-    fn look_up(&mut self) {
-        self.addresses = self.name.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
-        self.next = 0;
-    }
-
-    fn address(&mut self) -> io::Result<SocketAddr> {
-        if self.next >= self.addresses.len() {
-            self.look_up();
-        }
-        self.addresses.get(self.next).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn is_loopback(&self) -> bool {
-        self.addresses.iter().any(|address| address.ip().is_loopback())
-    }
+    /// Sessions with callers.
+    callers: Vec<SessionId>,
 }
 
 impl Node {
@@ -169,6 +140,7 @@ impl Node {
             looked: now,
             broker,
             poll,
+            ready: Events::with_capacity(64),
             wires: BTreeMap::new(),
             listener,
             started: now,
@@ -177,6 +149,7 @@ impl Node {
             scratch: Vec::new(),
             record: vec![0; 2 + usize::from(MAX_RECORD.get())],
             watch: None,
+            callers: Vec::new(),
         })
     }
 
@@ -207,17 +180,16 @@ impl Node {
 
     /// Waits for input, time or `longest`, and does what is to be done.
     pub fn turn(&mut self, longest: Duration, sink: &mut dyn Sink) -> Result<(), Failure> {
-        self.work(sink)?;
-        let mut patience = if self.events.is_empty() { longest } else { Duration::ZERO };
+        let more = self.work(sink)?;
+        let mut patience = if more || !self.events.is_empty() { Duration::ZERO } else { longest };
         if let Some(deadline) = self.terminal.poll_timeout() {
             patience = patience.min(Duration::from_millis(deadline.saturating_sub(self.now())));
         }
-        let mut ready = Events::with_capacity(64);
-        match self.poll.poll(&mut ready, Some(patience)) {
+        match self.poll.poll(&mut self.ready, Some(patience)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(machine(error)),
             _ => {}
         }
-        for event in &ready {
+        for event in &self.ready {
             if event.token() == LISTENER {
                 continue;
             }
@@ -234,12 +206,12 @@ impl Node {
             self.terminal.handle_timeout(now);
         }
         self.look_at_peers()?;
-        self.work(sink)
+        self.work(sink).map(|_| ())
     }
 
-    /// Input, output and orders of the terminal, until none of them brings anything more.
-    fn work(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        loop {
+    /// Input, output and orders of the terminal, in a bounded number of rounds. `true`: there is more to do at once.
+    fn work(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
+        for _ in 0..ROUNDS {
             let mut progress = self.obey()?;
             self.transmit();
             let links: Vec<LinkId> = self.wires.keys().copied().collect();
@@ -247,13 +219,19 @@ impl Node {
                 progress |= self.take_input(link, sink);
             }
             if !progress {
-                return Ok(());
+                return Ok(false);
             }
         }
+        Ok(true)
     }
 
     /// Seals a piece of the recording and hands it to its lane. Call only while [`Self::can_send`].
-    pub fn send(&mut self, session: SessionId, class: Class, piece: &recording::Piece<'_>) -> Result<(), FrameError> {
+    pub fn send(
+        &mut self,
+        session: SessionId,
+        class: Class,
+        piece: &recording::Piece<'_>,
+    ) -> Result<(), FrameError> {
         let now = self.now();
         let length = piece.bytes.len();
         self.scratch.resize(HEADROOM + length + TAILROOM, 0);
@@ -274,7 +252,8 @@ impl Node {
     ) -> Result<(), FrameError> {
         let now = self.now();
         self.scratch.resize(HEADROOM + 32 + TAILROOM, 0);
-        self.waiting = Some(self.terminal.seal_end(session, class, segments, hash, &mut self.scratch, now)?);
+        self.waiting =
+            Some(self.terminal.seal_end(session, class, segments, hash, &mut self.scratch, now)?);
         self.release_waiting();
         Ok(())
     }
@@ -411,7 +390,14 @@ impl Node {
                     }
                 }
                 Event::Persist => self.persist()?,
-                other => self.events.push_back(other),
+                other => {
+                    match other {
+                        Event::Expected { session } => self.callers.push(session),
+                        Event::Closed { session, .. } => self.callers.retain(|caller| *caller != session),
+                        _ => {}
+                    }
+                    self.events.push_back(other);
+                }
             }
         }
         Ok(any)
@@ -432,7 +418,9 @@ impl Node {
             }
             Err(_) => {
                 let now = self.now();
-                self.broker.next += usize::from(to == Destination::Broker);
+                if to == Destination::Broker {
+                    self.broker.failed();
+                }
                 self.terminal.link_closed(link, now);
             }
         }
@@ -446,7 +434,9 @@ impl Node {
             if connected {
                 self.terminal.link_opened(link, now);
             } else {
-                self.broker.next += usize::from(self.wires.get(&link).is_some_and(Wire::leads_to_broker));
+                if self.wires.get(&link).is_some_and(Wire::leads_to_broker) {
+                    self.broker.failed();
+                }
                 self.lost(link);
             }
         }
@@ -466,74 +456,19 @@ impl Node {
             }
         }
     }
-
-    /// Changes the list (P2) on top of what is stored, and stores it: nobody else's change is lost.
-    pub fn permit(&mut self, change: &Change<'_>) -> Result<(), Failure> {
-        let lock = self.state.lock()?;
-        self.reload()?;
-        self.terminal
-            .permit(change)
-            .map_err(|error| Failure::new(Code::Refused, format!("the list stays as it was: {error}")))?;
-        self.store()?;
-        drop(lock);
-        self.obey().map(|_| ())
-    }
-
-    /// Stores the list and the pins, unless another process has stored newer ones, which then count here too.
-    fn persist(&mut self) -> Result<(), Failure> {
-        let lock = self.state.lock()?;
-        if self.state.peers_version() == self.peers { self.store()? } else { self.reload()? }
-        drop(lock);
-        self.terminal.persisted();
-        Ok(())
-    }
-
-    fn store(&mut self) -> Result<(), Failure> {
-        let mut blob = vec![0; blob_size(PEERS)];
-        let length = self
-            .terminal
-            .blob(&mut blob)
-            .map_err(|error| Failure::new(Code::Local, format!("cannot store the list: {error}")))?;
-        self.state.save_peers(&blob[..length])?;
-        self.peers = self.state.peers_version();
-        Ok(())
-    }
-
-    /// Takes over a list that another process (`allow`) has stored.
-    fn look_at_peers(&mut self) -> Result<(), Failure> {
-        if self.looked.elapsed() < LOOK {
-            return Ok(());
-        }
-        self.looked = Instant::now();
-        if self.state.peers_version() != self.peers {
-            let lock = self.state.lock()?;
-            self.reload()?;
-            drop(lock);
-        }
-        Ok(())
-    }
-
-    fn reload(&mut self) -> Result<(), Failure> {
-        self.peers = self.state.peers_version();
-        match self.state.peers()? {
-            Some(blob) => restore(&mut self.terminal, &blob),
-            None => Ok(()),
-        }
-    }
 }
 
 fn token(link: LinkId) -> Token {
     Token(link.number() as usize)
 }
 
-fn restore(terminal: &mut Core, blob: &[u8]) -> Result<(), Failure> {
-    terminal.restore(blob).map_err(|error| Failure::new(Code::Local, error.to_string()))
-}
-
 /// 32 bytes from the operating system; without them nothing goes on.
 pub fn fill_random(bytes: &mut [u8; 32]) -> Result<(), Failure> {
     getrandom::fill(bytes).map_err(|error| {
-        Failure::new(Code::Local, format!("the operating system gives no random bytes ({error}): check /dev/urandom"))
+        Failure::new(
+            Code::Local,
+            format!("the operating system gives no random bytes ({error}): check /dev/urandom"),
+        )
     })
 }
 

@@ -28,8 +28,13 @@ impl Fresh {
         let mut name = path.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
         name.push(format!(".new-{}", std::process::id()));
         let temporary = path.with_file_name(name);
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         Ok(Self { file, temporary, path: path.to_owned(), committed: false })
     }
 
