@@ -344,6 +344,24 @@ fn p3_one_callee_is_asked_only_so_much() {
 }
 
 #[test]
+fn p7_questions_that_were_not_answered_take_no_room() {
+    let mut world = World::with(Config { max_questions_per_link: 1, ..Config::default() });
+    let (alice, bob) = pair(&mut world);
+    for _ in 0..3 {
+        world.send(alice, QUERY);
+        assert!(world.text(bob).starts_with("QUERY\nSTATUS\n"));
+        world.pass(5_000);
+        assert!(world.text(alice).starts_with("NOTIFY\nCallee not Connected.\n"));
+    }
+    // Nor do those of a caller that has gone.
+    world.send(alice, QUERY);
+    world.texts(bob);
+    world.disconnect(alice);
+    let alice = world.terminal("alice", 1);
+    up_to_notice(&mut world, alice, bob);
+}
+
+#[test]
 fn p3_grants_are_bounded_by_withdrawing_the_oldest_that_is_over() {
     let mut world = World::with(Config { max_grants_per_terminal: 2, ..Config::default() });
     let (alice, bob) = pair(&mut world);
