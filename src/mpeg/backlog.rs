@@ -130,14 +130,12 @@ impl Backlog {
 
     /// Takes the first run, if it is decided.
     pub(super) fn pop(&mut self) -> Option<(Part, usize)> {
-        match self.peek() {
-            Some((part, len)) => {
-                self.runs().rotate_left(1);
-                self.count -= 1;
-                Some((part, len))
-            }
-            None => None,
+        let first = self.peek()?;
+        if self.count > 1 {
+            self.runs().rotate_left(1);
         }
+        self.count -= 1;
+        Some(first)
     }
 
     #[inline]
