@@ -7,116 +7,103 @@ use super::{
 };
 use crate::identifier;
 
-/// The value of a line, with what an error has to say about its place.
-#[derive(Clone, Copy)]
-pub(super) struct Value<'a> {
-    pub(super) text: &'a str,
-    line: u16,
-    name: Name,
+/// What a line's value is read as.
+type Read<'a, T> = fn(&'a str) -> Result<T, Problem>;
+
+pub(super) fn text(text: &str) -> Result<&str, Problem> {
+    if text.is_empty() { Err(Problem::Empty) } else { Ok(text) }
 }
 
-type Parsed<T> = Result<T, ParseError>;
+pub(super) fn secret_text(value: &str) -> Result<SecretText<'_>, Problem> {
+    text(value).map(SecretText::new)
+}
 
-impl<'a> Value<'a> {
-    pub(super) fn fail(self, problem: Problem) -> ParseError {
-        ParseError { line: self.line, field: self.name.text(), problem }
-    }
+pub(super) fn identifier(text: &str) -> Result<&str, Problem> {
+    identifier::check(text).map(|()| text).map_err(Problem::Identifier)
+}
 
-    fn some<T>(self, value: Option<T>, problem: Problem) -> Parsed<T> {
-        value.ok_or_else(|| self.fail(problem))
-    }
+pub(super) fn file_name(text: &str) -> Result<&str, Problem> {
+    if is_file_name(text) { Ok(text) } else { Err(Problem::FileName) }
+}
 
-    pub(super) fn text(self) -> Parsed<&'a str> {
-        self.some(Some(self.text).filter(|text| !text.is_empty()), Problem::Empty)
-    }
+pub(super) fn number_u64(text: &str) -> Result<u64, Problem> {
+    parse_number(text).ok_or(Problem::Number)
+}
 
-    pub(super) fn secret_text(self) -> Parsed<SecretText<'a>> {
-        self.text().map(SecretText::new)
-    }
+pub(super) fn number_u32(text: &str) -> Result<u32, Problem> {
+    number_u64(text)?.try_into().map_err(|_| Problem::Number)
+}
 
-    pub(super) fn identifier(self) -> Parsed<&'a str> {
-        identifier::check(self.text)
-            .map(|()| self.text)
-            .map_err(|error| self.fail(Problem::Identifier(error)))
-    }
+pub(super) fn number_u16(text: &str) -> Result<u16, Problem> {
+    number_u64(text)?.try_into().map_err(|_| Problem::Number)
+}
 
-    pub(super) fn file_name(self) -> Parsed<&'a str> {
-        self.some(Some(self.text).filter(|text| is_file_name(text)), Problem::FileName)
-    }
+/// One of two words: whether it is the first.
+pub(super) fn choice(text: &str, first: &str, second: &str) -> Result<bool, Problem> {
+    if text == first || text == second { Ok(text == first) } else { Err(Problem::Choice) }
+}
 
-    pub(super) fn u64(self) -> Parsed<u64> {
-        self.some(parse_number(self.text), Problem::Number)
-    }
+pub(super) fn host(text: &str) -> Result<Host<'_>, Problem> {
+    Host::parse(text).ok_or(Problem::Host)
+}
 
-    pub(super) fn u32(self) -> Parsed<u32> {
-        self.u64().and_then(|number| self.some(u32::try_from(number).ok(), Problem::Number))
-    }
+fn candidate(text: &str) -> Result<Candidate<'_>, Problem> {
+    let (address, port) = text.split_once(' ').ok_or(Problem::Host)?;
+    Ok(Candidate { address: host(address)?, port: number_u16(port)? })
+}
 
-    pub(super) fn u16(self) -> Parsed<u16> {
-        self.u64().and_then(|number| self.some(u16::try_from(number).ok(), Problem::Number))
-    }
+pub(super) fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Problem> {
+    let mut bytes = [0; N];
+    if decode_exactly(text, &mut bytes) { Ok(bytes) } else { Err(Problem::Binary) }
+}
 
-    /// The value for `text` in `choices`.
-    pub(super) fn choice<T: Copy>(self, choices: [(&str, T); 2]) -> Parsed<T> {
-        self.some(
-            choices.iter().find(|(text, _)| *text == self.text).map(|(_, value)| *value),
-            Problem::Choice,
-        )
-    }
+pub(super) fn secret(text: &str) -> Result<Secret, Problem> {
+    SecretText::new(text).key().ok_or(Problem::Binary)
+}
 
-    pub(super) fn host(self) -> Parsed<Host<'a>> {
-        self.some(Host::parse(self.text), Problem::Host)
-    }
-
-    fn candidate(self) -> Parsed<Candidate<'a>> {
-        let (address, port) = self.some(self.text.split_once(' '), Problem::Host)?;
-        Ok(Candidate {
-            address: Self { text: address, ..self }.host()?,
-            port: Self { text: port, ..self }.u16()?,
-        })
-    }
-
-    pub(super) fn bytes<const N: usize>(self) -> Parsed<[u8; N]> {
-        let mut bytes = [0; N];
-        let decoded = decode_exactly(self.text, &mut bytes);
-        self.some(decoded.then_some(bytes), Problem::Binary)
-    }
-
-    pub(super) fn secret(self) -> Parsed<Secret> {
-        self.some(SecretText::new(self.text).key(), Problem::Binary)
-    }
-
-    pub(super) fn source(self) -> Parsed<Source> {
-        let mut bytes = [0; 32];
-        let decoded = <base64ct::Base64 as base64ct::Encoding>::decode(self.text, &mut bytes).ok();
-        let source =
-            decoded.filter(|source| source.len() >= 8).and_then(|source| Source::from_slice(source).ok());
-        self.some(source, Problem::Binary)
-    }
+pub(super) fn source(text: &str) -> Result<Source, Problem> {
+    let mut bytes = [0; 32];
+    let decoded = <base64ct::Base64 as base64ct::Encoding>::decode(text, &mut bytes).ok();
+    let source =
+        decoded.filter(|source| source.len() >= 8).and_then(|source| Source::from_slice(source).ok());
+    source.ok_or(Problem::Binary)
 }
 
 /// A decimal number without sign or leading zeros.
 pub(super) fn parse_number(text: &str) -> Option<u64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if plain { text.parse().ok() } else { None }
+    if text.is_empty() || (text.len() > 1 && text.starts_with('0')) {
+        return None;
+    }
+    text.bytes().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Whether a recording's name is one path component, so that a receiver can't be led elsewhere by it.
 pub(super) fn is_file_name(text: &str) -> bool {
-    !matches!(text, "" | "." | "..") && !text.contains(['/', '\\'])
+    !matches!(text, "" | "." | "..") && !text.bytes().any(|byte| matches!(byte, b'/' | b'\\'))
 }
 
-/// A message that is text, ends in LF and keeps the limits; read line by line.
+/// The value of a line that came.
+#[derive(Clone, Copy)]
+struct Value<'a> {
+    text: &'a str,
+    line: u16,
+}
+
+/// A message that is text, ends in LF and keeps the limits; read line by line. The first error is remembered, and what is read after it doesn't count.
 pub(super) struct Lines<'a> {
     rest: &'a str,
     line: u16,
     found: [Option<Value<'a>>; Name::ALL.len()],
     candidates: Candidates<'a>,
+    pub(super) error: Option<ParseError>,
 }
 
 impl<'a> Lines<'a> {
     /// Checks the message as a whole, in one pass and never beyond [`MAX_BYTES`].
-    pub(super) fn new(message: &'a [u8]) -> Parsed<Self> {
+    pub(super) fn new(message: &'a [u8]) -> Result<Self, ParseError> {
         let fail = |line, problem| Err(ParseError { line, field: "message", problem });
         if message.len() > MAX_BYTES {
             return fail(0, Problem::TooLong);
@@ -136,95 +123,87 @@ impl<'a> Lines<'a> {
         if usize::from(line) > MAX_LINES + 1 {
             return fail(0, Problem::TooManyLines);
         }
-        Ok(Self { rest, line: 0, found: [None; Name::ALL.len()], candidates: Candidates::new() })
+        Ok(Self { rest, line: 0, found: [None; Name::ALL.len()], candidates: Candidates::new(), error: None })
     }
 
-    /// The next line, if there is one.
+    /// The next line; it stays.
+    pub(super) fn peek(&self) -> Option<&'a str> {
+        self.rest.split_once('\n').map(|(line, _)| line)
+    }
+
+    /// Takes the next line, if there is one.
     pub(super) fn next(&mut self) -> Option<&'a str> {
-        self.next_if(Some)
-    }
-
-    /// The rest of the next line if it starts with `prefix`; otherwise the line stays.
-    pub(super) fn next_after(&mut self, prefix: &str) -> Option<&'a str> {
-        self.next_if(|line| line.strip_prefix(prefix))
-    }
-
-    fn next_if<T>(&mut self, wanted: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
         let (line, rest) = self.rest.split_once('\n')?;
-        let taken = wanted(line)?;
         self.rest = rest;
         self.line += 1;
-        Some(taken)
+        Some(line)
     }
 
-    /// The value of the next line, which the figure has here.
-    pub(super) fn required(&mut self, name: Name) -> Parsed<Value<'a>> {
-        let line = self.next();
-        let text = line.and_then(|line| line.strip_prefix(name.text())?.strip_prefix(':'));
-        let value = Value { text: text.unwrap_or_default(), line: self.line, name };
-        if text.is_none() {
-            return Err(value.fail(Problem::Missing));
+    /// Remembers an error at the line last taken.
+    pub(super) fn fail(&mut self, field: &'static str, problem: Problem) {
+        self.fail_at(self.line, field, problem);
+    }
+
+    fn fail_at(&mut self, line: u16, field: &'static str, problem: Problem) {
+        self.error.get_or_insert(ParseError { line, field, problem });
+    }
+
+    /// What `read` makes of the next line, which the figure has here.
+    pub(super) fn required<T>(&mut self, name: Name, read: Read<'a, T>) -> Option<T> {
+        self.take(name);
+        self.get(name, read)
+    }
+
+    fn take(&mut self, name: Name) {
+        match self.next().and_then(|line| line.strip_prefix(name.text())?.strip_prefix(':')) {
+            Some(text) => self.keep(name, text),
+            None => self.fail(name.text(), Problem::Missing),
         }
-        self.keep(value)?;
-        Ok(value)
     }
 
-    /// Takes the next line if it is `line`.
-    pub(super) fn next_line_is(&mut self, line: &str) -> bool {
-        self.next_if(|next| (next == line).then_some(())).is_some()
-    }
-
-    /// The known name that the next line starts with. The line stays.
-    pub(super) fn next_name(&self) -> Option<Name> {
-        let (line, _) = self.rest.split_once('\n')?;
-        Name::find(line.split_once(':')?.0)
-    }
-
-    /// Reads all further lines, for [`Lines::get`] to look up.
-    pub(super) fn further(&mut self) -> Parsed<()> {
-        while let Some(line) = self.next() {
-            let Some((name, text)) = line.split_once(':').filter(|(name, _)| !name.is_empty()) else {
-                return Err(self.fail("further line", Problem::Form));
-            };
-            let Some(name) = Name::find(name) else { continue };
-            let value = Value { text, line: self.line, name };
-            if name == Name::Candidate {
-                let candidate = value.candidate()?;
-                self.candidates.push(candidate).map_err(|_| value.fail(Problem::TooManyCandidates))?;
-            } else {
-                self.keep(value)?;
+    /// Takes all further lines, for [`Lines::get`] to look up.
+    pub(super) fn further(&mut self) {
+        while self.error.is_none()
+            && let Some(line) = self.next()
+        {
+            match line.split_once(':') {
+                Some((name, text)) if !name.is_empty() => match Name::find(name) {
+                    Some(Name::Candidate) => self.candidate(text),
+                    Some(name) => self.keep(name, text),
+                    None => {}
+                },
+                _ => self.fail("further line", Problem::Form),
             }
         }
-        Ok(())
     }
 
-    fn keep(&mut self, value: Value<'a>) -> Parsed<()> {
-        match self.found[value.name as usize].replace(value) {
-            Some(_) => Err(value.fail(Problem::Repeated)),
-            None => Ok(()),
+    fn candidate(&mut self, text: &'a str) {
+        let added =
+            candidate(text).and_then(|new| self.candidates.push(new).map_err(|_| Problem::TooManyCandidates));
+        if let Err(problem) = added {
+            self.fail(Name::Candidate.text(), problem);
         }
     }
 
-    /// What `parse` makes of a further line; `None` without the line.
-    pub(super) fn get<T>(&self, name: Name, parse: fn(Value<'a>) -> Parsed<T>) -> Parsed<Option<T>> {
-        self.found[name as usize].map(parse).transpose()
+    fn keep(&mut self, name: Name, text: &'a str) {
+        if self.found[name as usize].replace(Value { text, line: self.line }).is_some() {
+            self.fail(name.text(), Problem::Repeated);
+        }
+    }
+
+    /// What `read` makes of the line of this name; `None` without the line, and on an error.
+    pub(super) fn get<T>(&mut self, name: Name, read: Read<'a, T>) -> Option<T> {
+        let value = self.found[name as usize]?;
+        read(value.text).map_err(|problem| self.fail_at(value.line, name.text(), problem)).ok()
     }
 
     /// Whether a further line says `1`. Without the line it doesn't.
-    pub(super) fn flag(&self, name: Name) -> Parsed<bool> {
-        let value = self.found[name as usize];
-        value
-            .filter(|value| value.text != "1")
-            .map_or(Ok(value.is_some()), |value| Err(value.fail(Problem::Choice)))
+    pub(super) fn flag(&mut self, name: Name) -> bool {
+        self.get(name, |text| choice(text, "1", "1")).is_some()
     }
 
     /// The `Candidate` lines.
     pub(super) fn candidates(&mut self) -> Candidates<'a> {
         core::mem::take(&mut self.candidates)
-    }
-
-    /// An error at the line last read.
-    pub(super) fn fail(&self, field: &'static str, problem: Problem) -> ParseError {
-        ParseError { line: self.line, field, problem }
     }
 }

@@ -1,19 +1,17 @@
 //! From bytes to messages.
 
-use super::lines::{Lines, Value, parse_number};
+use super::lines::*;
 use super::name::Name;
 use super::*;
-
-type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Message<'a> {
     /// Reads one message. Work is linear in its length and bounded by [`MAX_BYTES`].
     ///
     /// # Errors
     /// Which line breaks the protocol's form, and how.
-    pub fn parse(message: &'a [u8]) -> Parsed<Self> {
+    pub fn parse(message: &'a [u8]) -> Result<Self, ParseError> {
         let lines = &mut Lines::new(message)?;
-        match lines.next() {
+        let message = match lines.next() {
             Some("HELLO") => hello(lines),
             Some("REGISTER") => register(lines),
             Some("QUERY") => query(lines),
@@ -25,9 +23,15 @@ impl<'a> Message<'a> {
             Some("RELEASE") => release(lines),
             Some("ADDRESS") => address(lines),
             Some("RESOLVE") => resolve(lines),
-            Some("PING") => Ok(Self::Ping(Ping { transaction: further(lines)? })),
+            Some("PING") => Some(Self::Ping(Ping { transaction: further(lines) })),
             Some("NOTIFY") => notify(lines),
-            _ => Err(lines.fail("verb", Problem::Unknown)),
+            _ => None,
+        };
+        match (message, lines.error) {
+            (_, Some(error)) => Err(error),
+            (Some(message), None) => Ok(message),
+            // Whatever has a known first line is read or has left an error, so here there was none.
+            (None, None) => Err(ParseError { line: 1, field: "verb", problem: Problem::Unknown }),
         }
     }
 
@@ -61,139 +65,154 @@ impl<'a> Message<'a> {
 }
 
 /// Reads all further lines; gives the one that nearly every message has.
-fn further(lines: &mut Lines<'_>) -> Parsed<Option<u32>> {
-    lines.further()?;
-    lines.get(Name::Transaction, Value::u32)
+fn further(lines: &mut Lines<'_>) -> Option<u32> {
+    lines.further();
+    lines.get(Name::Transaction, number_u32)
 }
 
 // In the functions below, fields are read in the order written: the figure's own lines first, then `further`, then what that found.
+// They give `None` when a line of the figure's is wrong; any error is in `lines`.
 
-fn hello<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Hello(Hello {
-        identifier: lines.required(Name::Identifier)?.identifier()?,
-        transaction: further(lines)?,
-        ticket: lines.get(Name::Ticket, Value::secret_text)?,
-        listen: lines.flag(Name::Listen)?,
+fn hello<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Hello(Hello {
+        identifier: lines.required(Name::Identifier, identifier)?,
+        transaction: further(lines),
+        ticket: lines.get(Name::Ticket, secret_text),
+        listen: lines.flag(Name::Listen),
     }))
 }
 
-fn register<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Register(Register {
-        identifier: lines.required(Name::Identifier)?.identifier()?,
+fn register<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Register(Register {
+        identifier: lines.required(Name::Identifier, identifier)?,
         change: list_change(lines)?,
-        transaction: further(lines)?,
-        revision: lines.get(Name::Revision, Value::u64)?,
+        transaction: further(lines),
+        revision: lines.get(Name::Revision, number_u64),
     }))
 }
 
-fn list_change<'a>(lines: &mut Lines<'a>) -> Parsed<ListChange<List<'a>>> {
-    let accept = lines.required(Name::Accept)?;
-    let some = |text| match List::parse(text) {
-        Ok(list) if list.is_empty() => Err(Problem::Empty),
-        other => other,
-    };
-    if let Some(text) = accept.text.strip_prefix("Create ") {
-        List::parse(text).map(ListChange::Create).map_err(|problem| accept.fail(problem))
-    } else if let Some(text) = accept.text.strip_prefix("Delete ") {
-        some(text).map(ListChange::Delete).map_err(|problem| accept.fail(problem))
-    } else if let Some(text) = accept.text.strip_prefix("Add ") {
-        let add = some(text).map_err(|problem| accept.fail(problem))?;
-        // M4's last line has no colon of its own, only what its identifiers may have.
-        let Some(text) = lines.next_after("Delete ") else { return Ok(ListChange::Add(add)) };
-        let delete = some(text).map_err(|problem| lines.fail("Delete", problem))?;
-        Ok(ListChange::AddAndDelete { add, delete })
-    } else {
-        Err(accept.fail(Problem::Choice))
+fn list_change<'a>(lines: &mut Lines<'a>) -> Option<ListChange<List<'a>>> {
+    let change = lines.required(Name::Accept, |text| {
+        if let Some(list) = text.strip_prefix("Create ") {
+            List::parse(list).map(ListChange::Create)
+        } else if let Some(list) = text.strip_prefix("Add ") {
+            some(list).map(ListChange::Add)
+        } else if let Some(list) = text.strip_prefix("Delete ") {
+            some(list).map(ListChange::Delete)
+        } else {
+            Err(Problem::Choice)
+        }
+    })?;
+    // M4's last line has no colon of its own, only what its identifiers may have.
+    let delete = lines.peek().and_then(|line| line.strip_prefix("Delete "));
+    let (ListChange::Add(add), Some(delete)) = (change, delete) else { return Some(change) };
+    lines.next();
+    match some(delete) {
+        Ok(delete) => Some(ListChange::AddAndDelete { add, delete }),
+        Err(problem) => {
+            lines.fail("Delete", problem);
+            None
+        }
     }
 }
 
-fn query<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    if lines.next_line_is("STATUS") {
-        return Ok(Message::StatusQuery(StatusQuery { transaction: further(lines)? }));
+fn some(list: &str) -> Result<List<'_>, Problem> {
+    text(list).and_then(List::parse)
+}
+
+fn query<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    if lines.peek() == Some("STATUS") {
+        lines.next();
+        return Some(Message::StatusQuery(StatusQuery { transaction: further(lines) }));
     }
-    Ok(Message::Query(Query {
-        identifier: lines.required(Name::Identifier)?.identifier()?,
-        callee: lines.required(Name::Callee)?.identifier()?,
-        transaction: further(lines)?,
+    Some(Message::Query(Query {
+        identifier: lines.required(Name::Identifier, identifier)?,
+        callee: lines.required(Name::Callee, identifier)?,
+        transaction: further(lines),
     }))
 }
 
-fn request<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
+fn request<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
     let request = Request {
-        identifier: lines.required(Name::Identifier)?.identifier()?,
-        password: lines.required(Name::Password)?.secret_text()?,
+        identifier: lines.required(Name::Identifier, identifier)?,
+        password: lines.required(Name::Password, secret_text)?,
     };
-    lines.further()?;
-    Ok(Message::Request(request))
+    lines.further();
+    Some(Message::Request(request))
 }
 
-fn transfer<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Transfer(Transfer {
-        caller: lines.required(Name::Caller)?.identifier()?,
-        callee: lines.required(Name::Callee)?.identifier()?,
-        size: lines.required(Name::Size)?.u64()?,
-        transaction: further(lines)?,
-        handle: lines.get(Name::Handle, Value::bytes)?,
-        name: lines.get(Name::Recording, Value::file_name)?,
-        source: lines.get(Name::Source, Value::source)?,
-        hash: lines.flag(Name::Hash)?,
+fn transfer<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Transfer(Transfer {
+        caller: lines.required(Name::Caller, identifier)?,
+        callee: lines.required(Name::Callee, identifier)?,
+        size: lines.required(Name::Size, number_u64)?,
+        transaction: further(lines),
+        handle: lines.get(Name::Handle, bytes),
+        name: lines.get(Name::Recording, file_name),
+        source: lines.get(Name::Source, source),
+        hash: lines.flag(Name::Hash),
     }))
 }
 
-fn lane<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Lane(Lane {
-        class: lines.required(Name::Class)?.choice([("sealed", Class::Sealed), ("rest", Class::Rest)])?,
-        transaction: further(lines)?,
-        path: lines
-            .get(Name::Path, |path| path.choice([("direct", Path::Direct), ("relay", Path::Relay)]))?,
-        protection: lines.get(Name::Protection, |protection| {
-            protection.choice([("sealed", Protection::Sealed), ("clear", Protection::Clear)])
+fn lane<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Lane(Lane {
+        class: lines.required(Name::Class, |text| {
+            choice(text, "sealed", "rest").map(|sealed| if sealed { Class::Sealed } else { Class::Rest })
         })?,
-        suite: lines.get(Name::Suite, Value::u16)?,
-        lane_key: lines.get(Name::LaneKey, Value::secret)?,
-        token: lines.get(Name::Token, Value::secret)?,
+        transaction: further(lines),
+        path: lines.get(Name::Path, |text| {
+            choice(text, "direct", "relay").map(|direct| if direct { Path::Direct } else { Path::Relay })
+        }),
+        protection: lines.get(Name::Protection, |text| {
+            choice(text, "sealed", "clear")
+                .map(|sealed| if sealed { Protection::Sealed } else { Protection::Clear })
+        }),
+        suite: lines.get(Name::Suite, number_u16),
+        lane_key: lines.get(Name::LaneKey, secret),
+        token: lines.get(Name::Token, secret),
     }))
 }
 
-fn tunnel<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Tunnel(Tunnel {
-        handle: lines.required(Name::Handle)?.bytes()?,
-        transaction: further(lines)?,
+fn tunnel<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Tunnel(Tunnel {
+        handle: lines.required(Name::Handle, bytes)?,
+        transaction: further(lines),
     }))
 }
 
-fn withdraw<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    let handle = lines.required(Name::Handle)?.bytes()?;
-    lines.further()?;
-    Ok(Message::Withdraw(Withdraw { handle, cause: lines.get(Name::Cause, Value::text)? }))
+fn withdraw<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    let handle = lines.required(Name::Handle, bytes)?;
+    lines.further();
+    Some(Message::Withdraw(Withdraw { handle, cause: lines.get(Name::Cause, text) }))
 }
 
-fn release<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    let handle = lines.required(Name::Handle)?.bytes()?;
-    lines.further()?;
-    Ok(Message::Release(Release { handle }))
+fn release<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    let handle = lines.required(Name::Handle, bytes)?;
+    lines.further();
+    Some(Message::Release(Release { handle }))
 }
 
-fn address<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Address(Address {
-        identifier: lines.required(Name::Identifier)?.identifier()?,
-        address: lines.required(Name::Address)?.host()?,
-        port: lines.required(Name::Port)?.u16()?,
-        transaction: further(lines)?,
+fn address<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Address(Address {
+        identifier: lines.required(Name::Identifier, identifier)?,
+        address: lines.required(Name::Address, host)?,
+        port: lines.required(Name::Port, number_u16)?,
+        transaction: further(lines),
         candidates: lines.candidates(),
     }))
 }
 
-fn resolve<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Resolve(Resolve {
-        identifier: lines.required(Name::Identifier)?.identifier()?,
-        transaction: further(lines)?,
+fn resolve<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Resolve(Resolve {
+        identifier: lines.required(Name::Identifier, identifier)?,
+        transaction: further(lines),
     }))
 }
 
 /// `NOTIFY`: its second line says what it is, by its name or by the whole of it.
-fn notify<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    match lines.next_name() {
+fn notify<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    let name = lines.peek().and_then(|line| line.split_once(':')).and_then(|(name, _)| Name::find(name));
+    match name {
         Some(Name::Status) => return status(lines),
         Some(Name::CalleeAddress) => return callee_address(lines),
         Some(Name::CallerId) => return caller_notice(lines),
@@ -212,115 +231,120 @@ fn notify<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
         Some("Transfer Refused.") => transfer_answer(lines, false),
         Some("Transfer Complete.") => transfer_done(lines, true),
         Some("Transfer Failed.") => transfer_done(lines, false),
-        Some("Not Registered.") => Ok(Message::NotRegistered(NotRegistered { transaction: further(lines)? })),
-        _ => Err(lines.fail("notice", Problem::Unknown)),
+        Some("Not Registered.") => {
+            Some(Message::NotRegistered(NotRegistered { transaction: further(lines) }))
+        }
+        _ => {
+            lines.fail("notice", Problem::Unknown);
+            None
+        }
     }
 }
 
-fn status<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    let status = lines.required(Name::Status)?;
-    let (code, text) = status.text.split_once(' ').ok_or_else(|| status.fail(Problem::Form))?;
-    let code = parse_number(code)
-        .filter(|code| (100..=999).contains(code))
-        .and_then(|code| u16::try_from(code).ok());
-    Ok(Message::Status(Status {
-        code: code.ok_or_else(|| status.fail(Problem::Number))?.into(),
-        text: Some(text).filter(|text| !text.is_empty()).ok_or_else(|| status.fail(Problem::Empty))?,
-        transaction: further(lines)?,
-        retry_after: lines.get(Name::RetryAfter, Value::u32)?,
-        revision: lines.get(Name::Revision, Value::u64)?,
-        digest: lines.get(Name::Digest, Value::bytes)?,
-        relay: lines.flag(Name::Relay)?,
-        largest_transfer: lines.get(Name::LargestTransfer, Value::u64)?,
+fn status<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    let (code, text) = lines.required(Name::Status, |value| {
+        let (code, words) = value.split_once(' ').ok_or(Problem::Form)?;
+        let code = number_u16(code)?;
+        if (100..=999).contains(&code) { Ok((code.into(), text(words)?)) } else { Err(Problem::Number) }
+    })?;
+    Some(Message::Status(Status {
+        code,
+        text,
+        transaction: further(lines),
+        retry_after: lines.get(Name::RetryAfter, number_u32),
+        revision: lines.get(Name::Revision, number_u64),
+        digest: lines.get(Name::Digest, bytes),
+        relay: lines.flag(Name::Relay),
+        largest_transfer: lines.get(Name::LargestTransfer, number_u64),
     }))
 }
 
-fn accepted<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Accepted(Accepted {
-        transaction: further(lines)?,
-        callee_password: lines.get(Name::CalleePassword, Value::secret_text)?,
+fn accepted<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Accepted(Accepted {
+        transaction: further(lines),
+        callee_password: lines.get(Name::CalleePassword, secret_text),
     }))
 }
 
-fn denied<'a>(lines: &mut Lines<'a>, denial: Denial) -> Parsed<Message<'a>> {
-    Ok(Message::Denied(Denied {
+fn denied<'a>(lines: &mut Lines<'a>, denial: Denial) -> Option<Message<'a>> {
+    Some(Message::Denied(Denied {
         denial,
-        transaction: further(lines)?,
-        cause: lines.get(Name::Cause, Value::text)?,
-        retry_after: lines.get(Name::RetryAfter, Value::u32)?,
+        transaction: further(lines),
+        cause: lines.get(Name::Cause, text),
+        retry_after: lines.get(Name::RetryAfter, number_u32),
     }))
 }
 
-fn callee_address<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::CalleeAddress(CalleeAddress {
-        address: lines.required(Name::CalleeAddress)?.host()?,
-        password: lines.required(Name::Password)?.secret_text()?,
-        encrypt_key: lines.required(Name::EncryptKey)?.secret_text()?,
-        transaction: further(lines)?,
-        port: lines.get(Name::Port, Value::u16)?,
+fn callee_address<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::CalleeAddress(CalleeAddress {
+        address: lines.required(Name::CalleeAddress, host)?,
+        password: lines.required(Name::Password, secret_text)?,
+        encrypt_key: lines.required(Name::EncryptKey, secret_text)?,
+        transaction: further(lines),
+        port: lines.get(Name::Port, number_u16),
         candidates: lines.candidates(),
-        handle: lines.get(Name::Handle, Value::bytes)?,
-        callee_key: lines.get(Name::CalleeKey, Value::bytes)?,
-        callee_password: lines.get(Name::CalleePassword, Value::secret_text)?,
-        expires: lines.get(Name::Expires, Value::u32)?,
+        handle: lines.get(Name::Handle, bytes),
+        callee_key: lines.get(Name::CalleeKey, bytes),
+        callee_password: lines.get(Name::CalleePassword, secret_text),
+        expires: lines.get(Name::Expires, number_u32),
     }))
 }
 
-fn caller_notice<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::CallerNotice(CallerNotice {
-        caller: lines.required(Name::CallerId)?.identifier()?,
-        password: lines.required(Name::Password)?.secret_text()?,
-        encrypt_key: lines.required(Name::EncryptKey)?.secret_text()?,
-        transaction: further(lines)?,
-        handle: lines.get(Name::Handle, Value::bytes)?,
-        caller_key: lines.get(Name::CallerKey, Value::bytes)?,
-        callee_password: lines.get(Name::CalleePassword, Value::secret_text)?,
-        expires: lines.get(Name::Expires, Value::u32)?,
+fn caller_notice<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::CallerNotice(CallerNotice {
+        caller: lines.required(Name::CallerId, identifier)?,
+        password: lines.required(Name::Password, secret_text)?,
+        encrypt_key: lines.required(Name::EncryptKey, secret_text)?,
+        transaction: further(lines),
+        handle: lines.get(Name::Handle, bytes),
+        caller_key: lines.get(Name::CallerKey, bytes),
+        callee_password: lines.get(Name::CalleePassword, secret_text),
+        expires: lines.get(Name::Expires, number_u32),
     }))
 }
 
-fn status_answer<'a>(lines: &mut Lines<'a>, acceptable: bool) -> Parsed<Message<'a>> {
-    Ok(Message::StatusAnswer(StatusAnswer {
+fn status_answer<'a>(lines: &mut Lines<'a>, acceptable: bool) -> Option<Message<'a>> {
+    Some(Message::StatusAnswer(StatusAnswer {
         acceptable,
-        transaction: further(lines)?,
-        retry_after: lines.get(Name::RetryAfter, Value::u32)?,
+        transaction: further(lines),
+        retry_after: lines.get(Name::RetryAfter, number_u32),
     }))
 }
 
-fn transfer_answer<'a>(lines: &mut Lines<'a>, accepted: bool) -> Parsed<Message<'a>> {
-    Ok(Message::TransferAnswer(TransferAnswer {
+fn transfer_answer<'a>(lines: &mut Lines<'a>, accepted: bool) -> Option<Message<'a>> {
+    Some(Message::TransferAnswer(TransferAnswer {
         accepted,
-        answer: lines.required(Name::Answer)?.identifier()?,
-        transaction: further(lines)?,
-        cause: lines.get(Name::Cause, Value::text)?,
-        token: lines.get(Name::Token, Value::secret)?,
-        peer_token: lines.get(Name::PeerToken, Value::secret)?,
-        offset: lines.get(Name::Offset, Value::u64)?,
-        frame: lines.get(Name::Frame, Value::u32)?,
+        answer: lines.required(Name::Answer, identifier)?,
+        transaction: further(lines),
+        cause: lines.get(Name::Cause, text),
+        token: lines.get(Name::Token, secret),
+        peer_token: lines.get(Name::PeerToken, secret),
+        offset: lines.get(Name::Offset, number_u64),
+        frame: lines.get(Name::Frame, number_u32),
     }))
 }
 
-fn transfer_done<'a>(lines: &mut Lines<'a>, complete: bool) -> Parsed<Message<'a>> {
-    Ok(Message::TransferDone(TransferDone {
+fn transfer_done<'a>(lines: &mut Lines<'a>, complete: bool) -> Option<Message<'a>> {
+    Some(Message::TransferDone(TransferDone {
         complete,
-        transaction: further(lines)?,
-        cause: lines.get(Name::Cause, Value::text)?,
+        transaction: further(lines),
+        cause: lines.get(Name::Cause, text),
     }))
 }
 
-fn tunnel_token<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::TunnelToken(TunnelToken {
-        handle: lines.required(Name::Tunnel)?.bytes()?,
-        token: lines.required(Name::Token)?.secret()?,
-        transaction: further(lines)?,
+fn tunnel_token<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::TunnelToken(TunnelToken {
+        handle: lines.required(Name::Tunnel, bytes)?,
+        token: lines.required(Name::Token, secret)?,
+        transaction: further(lines),
     }))
 }
 
-fn resolved<'a>(lines: &mut Lines<'a>) -> Parsed<Message<'a>> {
-    Ok(Message::Resolved(Resolved {
-        address: lines.required(Name::Address)?.host()?,
-        port: lines.required(Name::Port)?.u16()?,
-        transaction: further(lines)?,
+fn resolved<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Resolved(Resolved {
+        address: lines.required(Name::Address, host)?,
+        port: lines.required(Name::Port, number_u16)?,
+        transaction: further(lines),
         candidates: lines.candidates(),
     }))
 }

@@ -46,17 +46,24 @@ impl<'a> Host<'a> {
 }
 
 pub(super) fn is_domain_name(text: &str) -> bool {
-    let is_label = |label: &str| {
+    // Bytes rather than text: the standard library's searches would double the code.
+    let is_label = |label: &[u8]| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+            && label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && label.first() != Some(&b'-')
+            && label.last() != Some(&b'-')
     };
-    let is_number = |label: &str| match label.strip_prefix("0x").or(label.strip_prefix("0X")) {
-        Some(hex) => hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    let is_number = |label: &[u8]| match label {
+        [b'0', b'x' | b'X', hex @ ..] => hex.iter().all(u8::is_ascii_hexdigit),
+        decimal => decimal.iter().all(u8::is_ascii_digit),
     };
-    text.len() <= 253 && text.split('.').all(is_label) && !text.rsplit('.').next().is_some_and(is_number)
+    let mut last = [].as_slice();
+    text.len() <= 253
+        && text.as_bytes().split(|byte| *byte == b'.').all(|label| {
+            last = label;
+            is_label(label)
+        })
+        && !is_number(last)
 }
 
 /// The code of a [`Status`](super::Status). The numbers are frozen.
