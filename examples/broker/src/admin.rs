@@ -1,6 +1,6 @@
 //! The operator's commands, `enrol` and `revoke`: through the running broker's Unix socket, or on the store itself while no broker runs.
 //!
-//! One line asks (`enrol ID` or `revoke ID`), one answers (`done`, `done TICKET` or `refused TEXT`). Whoever may open the socket is the operator.
+//! One line asks (`enrol ID` or `revoke ID`), one answers (`done`, `done TICKET`, `refused TEXT` or `failed TEXT`). Whoever may open the socket is the operator.
 
 use crate::Error;
 use crate::folder::{Folder, fill_random};
@@ -93,7 +93,9 @@ impl Command {
         let identifier = &self.identifier;
         let text = match (outcome, self.verb) {
             (Stored::Done, _) => return Ok(std::mem::take(&mut self.ticket)),
-            (Stored::Failed, _) => "the store did not write: see whether the disk is full".into(),
+            (Stored::Failed, _) => {
+                return Err(Error::Failed("the store did not write: check that the disk has room".into()));
+            }
             (Stored::Refused, Verb::Enrol) => {
                 format!("{identifier} is enrolled already: revoke it first if it is to have another key")
             }
@@ -117,6 +119,7 @@ pub(crate) fn answer(result: Result<Zeroizing<String>, Error>) -> Zeroizing<Stri
     Zeroizing::new(match result {
         Ok(ticket) if ticket.is_empty() => "done\n".into(),
         Ok(ticket) => format!("done {}\n", *ticket),
+        Err(error @ Error::Failed(_)) => format!("failed {error}\n"),
         Err(error) => format!("refused {error}\n"),
     })
 }
@@ -167,6 +170,7 @@ fn converse(
     let text = line.strip_suffix('\n').ok_or_else(end)?;
     match text.split_once(' ').unwrap_or((text, "")) {
         ("done", ticket) => Ok(Zeroizing::new(ticket.to_owned())),
+        ("failed", cause) => Err(Error::Failed(cause.to_owned())),
         ("refused", cause) => Err(Error::Refused(cause.to_owned())),
         _ => Err(end()),
     }

@@ -55,6 +55,9 @@ pub enum Error {
     /// The operator's command was refused; the text says why.
     #[error("{0}")]
     Refused(String),
+    /// The running broker could not do the operator's command; the text says why.
+    #[error("{0}")]
+    Failed(String),
     /// The system refused something that a server cannot do without.
     #[error("the system refused to {what} ({source}): check the limits of open files and memory")]
     System {
@@ -70,7 +73,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Identifier(_) => 2,
-            Self::File { .. } | Self::Key(_) | Self::Store { .. } => 9,
+            Self::File { .. } | Self::Key(_) | Self::Store { .. } | Self::Failed(_) => 9,
             _ => 1,
         }
     }

@@ -54,7 +54,10 @@ struct Named {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     // What this process creates is this user's alone.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let outcome = match cli.command {
@@ -70,6 +73,18 @@ fn main() -> ExitCode {
             error.exit_code().into()
         }
     }
+}
+
+/// Help goes to stdout as it is; a wrong use is told on one line, as every failure is.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let line: Vec<&str> = text.split_whitespace().collect();
+    eprintln!("p2pgate-broker: {}", line.join(" ").trim_start_matches("error: "));
+    ExitCode::from(2)
 }
 
 fn run(serve: Serve) -> Result<(), Error> {

@@ -442,9 +442,11 @@ impl Server {
                 let queued = Command::parse(&line).and_then(|command| {
                     let operation = command.operation();
                     let queued = self.worker.submit(Asker::Operator(id, command), operation);
-                    queued.map_err(|_| Error::Refused("the store does not keep up: try again".into()))
+                    queued.map_err(|_| Error::Failed("the store does not keep up: try again".into()))
                 });
-                if let (Err(error), Some(client)) = (queued, self.clients.remove(&id)) {
+                if let Err(error) = queued
+                    && let Some(client) = self.clients.remove(&id)
+                {
                     client.answer(&answer(Err(error)));
                 }
             }
