@@ -17,6 +17,7 @@ use super::send::{Report, send};
 use super::{allow, init};
 use crate::cli::{self, Attribute, Demo};
 use crate::failure::{Code, Failure};
+use crate::node::Watch;
 
 /// Made for this program with ffmpeg: six seconds of a test card, MPEG-2 video and a tone in a program stream.
 const TEST_CARD: &[u8] = include_bytes!("../../media/test-card.mpg");
@@ -244,7 +245,7 @@ impl Callee {
 }
 
 /// Prints a recorder's steps as they happen, and counts them.
-fn watch(name: &'static str, count: Option<Arc<AtomicUsize>>) -> Option<Box<dyn FnMut(&Event) + Send>> {
+fn watch(name: &'static str, count: Option<Arc<AtomicUsize>>) -> Option<Watch> {
     Some(Box::new(move |event| {
         if let Some(count) = &count {
             count.fetch_add(1, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use crate::cli::Receive;
 use crate::failure::{Code, Failure};
 use crate::incoming::{Description, Incoming, Refusal};
 use crate::load::LoadMeter;
-use crate::node::{Node, Role, Sink};
+use crate::node::{Node, Role, Sink, Watch};
 use crate::progress::Bars;
 use crate::state::{Lock, State};
 
@@ -105,10 +105,7 @@ impl ReceiveLoop {
     }
 
     /// The same, with every event shown to `watch`.
-    pub fn start_watched(
-        arguments: &Receive,
-        watch: Option<Box<dyn FnMut(&Event) + Send>>,
-    ) -> Result<Self, Failure> {
+    pub fn start_watched(arguments: &Receive, watch: Option<Watch>) -> Result<Self, Failure> {
         let (state, identity) = State::open(&arguments.state)?;
         let lock = state.lock_receiving()?;
         std::fs::create_dir_all(&arguments.out)

@@ -16,7 +16,7 @@ use super::{go_online, outcome};
 use crate::cli::{Attribute, Send};
 use crate::failure::{Code, Failure};
 use crate::kinds::Kinds;
-use crate::node::{Node, Role};
+use crate::node::{Node, Role, Watch};
 use crate::progress::Bars;
 use crate::recording::{Pictures, Pieces, Scan, scan};
 use crate::state::State;
@@ -94,10 +94,7 @@ pub fn run(arguments: &Send) -> Result<(), Failure> {
 }
 
 /// Sends; every event is shown to `watch`.
-pub fn send(
-    arguments: &Send,
-    watch: Option<Box<dyn FnMut(&Event) + std::marker::Send>>,
-) -> Result<Report, Failure> {
+pub fn send(arguments: &Send, watch: Option<Watch>) -> Result<Report, Failure> {
     let started = Instant::now();
     let callee = parse_identifier(&arguments.to)?;
     let source = Source::open(arguments)?;

@@ -43,6 +43,9 @@ const LISTENER: Token = Token(usize::MAX);
 /// The core's terminal in the size that this program has.
 pub type Core = Terminal<SESSIONS, PEERS>;
 
+/// Is shown every event before anybody acts on it.
+pub type Watch = Box<dyn FnMut(&Event) + Send>;
+
 /// Takes the payload of what is received.
 pub trait Sink {
     /// The bytes that belong at `offset` of the recording that comes in over `session`, in order.
@@ -89,7 +92,7 @@ pub struct Node {
     waiting: Option<(LinkId, Range<usize>)>,
     scratch: Vec<u8>,
     record: Vec<u8>,
-    watch: Option<Box<dyn FnMut(&Event) + Send>>,
+    watch: Option<Watch>,
     /// Sessions with callers.
     callers: Vec<SessionId>,
 }
@@ -154,7 +157,7 @@ impl Node {
     }
 
     /// Shows every event to `watch` before anybody acts on it.
-    pub fn watch(&mut self, watch: Box<dyn FnMut(&Event) + Send>) {
+    pub fn watch(&mut self, watch: Watch) {
         self.watch = Some(watch);
     }
 
