@@ -1,5 +1,6 @@
 //! `p2pgate-recorder`: shares recordings with permitted recorders.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,9 +28,10 @@ fn main() -> ExitCode {
 
 fn fail(failure: &Failure, json: bool) -> ExitCode {
     if json {
-        println!("{}", failure.json());
+        // Nobody may be listening; the exit code says it too.
+        let _ = writeln!(std::io::stdout(), "{}", failure.json());
     }
-    eprintln!("p2pgate-recorder: {failure}");
+    let _ = writeln!(std::io::stderr(), "p2pgate-recorder: {failure}");
     ExitCode::from(failure.code as u8)
 }
 

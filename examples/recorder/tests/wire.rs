@@ -21,6 +21,8 @@ struct Tap {
     address: SocketAddr,
     target: Arc<OnceLock<SocketAddr>>,
     streams: Streams,
+    /// Streams longer than this still have a bit to be altered.
+    alter: Arc<Mutex<Option<usize>>>,
 }
 
 impl Tap {
@@ -30,6 +32,7 @@ impl Tap {
             address: listener.local_addr().unwrap(),
             target: Arc::default(),
             streams: Streams::default(),
+            alter: Arc::default(),
         };
         let working = tap.clone();
         thread::spawn(move || {
@@ -45,6 +48,7 @@ impl Tap {
 
     fn copy(&self, mut from: TcpStream, mut to: TcpStream) {
         let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let alter = self.alter.clone();
         self.streams.lock().unwrap().push(kept.clone());
         thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
@@ -52,6 +56,12 @@ impl Tap {
                 if length == 0 {
                     break;
                 }
+                let mut from_here = alter.lock().unwrap();
+                if from_here.is_some_and(|least| kept.lock().unwrap().len() > least) {
+                    *from_here = None;
+                    buffer[length / 2] ^= 1;
+                }
+                drop(from_here);
                 kept.lock().unwrap().extend_from_slice(&buffer[..length]);
                 if to.write_all(&buffer[..length]).is_err() {
                     break;
@@ -138,4 +148,21 @@ fn v10b_of_a_split_recording_only_p_b_and_sound_are_in_clear_and_only_between_th
     let clear = samples.iter().filter(|sample| direct.shows(sample)).count();
     // The taps do see what is in clear; what is sealed is not there either.
     assert!(clear > 0 && clear < samples.len(), "{clear} of {}", samples.len());
+}
+
+#[test]
+fn what_is_altered_on_its_way_is_never_taken_and_sent_again() {
+    let stage = Stage::pair();
+    let direct = Tap::new();
+    *direct.alter.lock().unwrap() = Some(200_000);
+    let announced = direct.address.to_string();
+    let mut receiving = stage.receive("ben", &["--announce", &announced]);
+    direct.target.set(receiving.address.parse().unwrap()).unwrap();
+    // Readable on the way, but authenticated.
+    let report = stage.send("anna", "ben", TEST_CARD, &["--as", "public"]);
+    assert!(same(&receiving.received(), TEST_CARD));
+    assert!(direct.alter.lock().unwrap().is_none(), "nothing was altered");
+    // Some of it had to be sent twice, and not all of it.
+    let sent = report["path"]["direct_clear"].as_u64().unwrap();
+    assert!(sent > common::TEST_CARD_BYTES && sent < 2 * common::TEST_CARD_BYTES, "{sent}");
 }

@@ -76,8 +76,8 @@ fn print(node: &mut Node, fingerprints: bool) {
     let (terminal, _) = node.terminal();
     for (identifier, pin) in terminal.permitted() {
         match pin {
-            Some(key) if fingerprints => println!("{identifier}={key}"),
-            _ => println!("{identifier}"),
+            Some(key) if fingerprints => say!("{identifier}={key}"),
+            _ => say!("{identifier}"),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Stage {
         let server = Server::bind(options).map_err(broker)?;
         let (address, key) = (server.local_addr(), server.public_key().to_string());
         let stop = server.stop_handle();
-        println!("broker   listens at {address} with the key {key}");
+        say!("broker   listens at {address} with the key {key}");
         Ok(Self {
             folder: folder.to_owned(),
             address,
@@ -105,7 +105,7 @@ impl Stage {
         if sent != came {
             return Err(Failure::new(Code::Damaged, "what came is not what was sent: report this"));
         }
-        println!("\nThe recording that {CALLEE} put together is bit-exact: {} bytes.\n", came.len());
+        say!("\nThe recording that {CALLEE} put together is bit-exact: {} bytes.\n", came.len());
 
         let events = callee.events();
         match send(&self.sending(STRANGER, recording), watch(STRANGER, None)) {
@@ -126,7 +126,7 @@ impl Stage {
                 "the callee saw something of a stranger's call: report this",
             ));
         }
-        println!(
+        say!(
             "\n{STRANGER} is not on {CALLEE}'s list: it learned no address, and {CALLEE} saw nothing of it."
         );
         callee.stop()
@@ -168,17 +168,19 @@ impl Stage {
     /// Who saw what.
     fn account(&self, report: &Report) {
         let Report { bytes, direct_clear, direct_sealed, relay_sealed, pictures, .. } = *report;
-        println!(
+        say!(
             "\nWho saw what of the {bytes} bytes ({} I, {} P and {} B pictures):",
-            pictures.i, pictures.p, pictures.b
+            pictures.i,
+            pictures.p,
+            pictures.b
         );
-        println!(
+        say!(
             "  through the broker, sealed  {relay_sealed:>9}  I-pictures and whatever is undecided; the broker saw ciphertext and sizes"
         );
-        println!(
+        say!(
             "  direct, in clear            {direct_clear:>9}  P and B pictures and sound; the network between the two could read them"
         );
-        println!("  direct, sealed              {direct_sealed:>9}");
+        say!("  direct, sealed              {direct_sealed:>9}");
     }
 
     fn state(&self, name: &str) -> PathBuf {
@@ -257,7 +259,7 @@ fn watch(name: &'static str, count: Option<Arc<AtomicUsize>>) -> Option<Watch> {
 }
 
 fn say(name: &str, text: &str) {
-    println!("{name:<8} {text}");
+    say!("{name:<8} {text}");
 }
 
 /// A step in words, with the rows and steps of the source document.

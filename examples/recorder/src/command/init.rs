@@ -15,7 +15,7 @@ use crate::state::{Identity, State};
 /// Makes a key, enrols it and prints its fingerprint.
 pub fn run(arguments: &Init) -> Result<(), Failure> {
     let identity = enrol(arguments)?;
-    println!("enrolled {} fingerprint {}", identity.identifier, identity.secret.public_key());
+    say!("enrolled {} fingerprint {}", identity.identifier, identity.secret.public_key());
     Ok(())
 }
 
@@ -53,9 +53,9 @@ fn confirm(state: &State, identity: &Identity, ticket: &str) -> Result<(), Failu
 /// Prints identifier, fingerprint and broker.
 pub fn show(arguments: &Show) -> Result<(), Failure> {
     let (_, identity) = State::open(&arguments.state)?;
-    println!("identifier {}", identity.identifier);
-    println!("fingerprint {}", identity.secret.public_key());
-    println!("broker {} key {}", identity.broker, identity.broker_key);
+    say!("identifier {}", identity.identifier);
+    say!("fingerprint {}", identity.secret.public_key());
+    say!("broker {} key {}", identity.broker, identity.broker_key);
     Ok(())
 }
 

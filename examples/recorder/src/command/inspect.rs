@@ -14,13 +14,13 @@ pub fn run(arguments: &Inspect) -> Result<(), Failure> {
     let file = File::open(&arguments.file).map_err(cannot)?;
     let scan = scan(&file, false, false).map_err(cannot)?;
     if arguments.json {
-        println!("{}", json(&scan));
+        say!("{}", json(&scan));
     } else {
         let Scan { pictures, bytes, i, p, b, .. } = scan;
         let packet = scan.packet.map_or(String::new(), |packet| format!(" in packets of {packet} bytes"));
-        println!("{}{packet}, video {}", container(scan.container), codec(scan.codec));
-        println!("pictures: {} I, {} P, {} B, {} D", pictures.i, pictures.p, pictures.b, pictures.d);
-        println!("bytes: {bytes}, of them {i} I, {p} P, {b} B, {} other", bytes - i - p - b);
+        say!("{}{packet}, video {}", container(scan.container), codec(scan.codec));
+        say!("pictures: {} I, {} P, {} B, {} D", pictures.i, pictures.p, pictures.b, pictures.d);
+        say!("bytes: {bytes}, of them {i} I, {p} P, {b} B, {} other", bytes - i - p - b);
     }
     Ok(())
 }

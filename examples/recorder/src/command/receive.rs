@@ -1,7 +1,7 @@
 //! `receive`: takes callers, and what they send, until it is ended.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -29,17 +29,13 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// Receives until `--once` is done or the process is ended.
 pub fn run(arguments: &Receive) -> Result<(), Failure> {
     let mut receiver = ReceiveLoop::start(arguments)?;
-    say(&format!("ready {} {}", receiver.address, receiver.name));
+    say!("ready {} {}", receiver.address, receiver.name);
     loop {
         if let Some(received) = receiver.turn(Duration::from_millis(200))? {
-            say(&format!(
-                "received {} bytes {} from {}",
-                received.path.display(),
-                received.bytes,
-                received.from
-            ));
+            let Received { session, path, bytes, from } = received;
+            say!("received {} bytes {bytes} from {from}", path.display());
             if arguments.once {
-                return receiver.finish(received.session);
+                return receiver.finish(session);
             }
         }
     }
@@ -279,10 +275,4 @@ impl ReceiveLoop {
             }
         }
     }
-}
-
-fn say(line: &str) {
-    let mut out = io::stdout().lock();
-    // Nobody may listen any more; that is no reason to stop receiving.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

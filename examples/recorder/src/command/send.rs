@@ -78,9 +78,9 @@ impl Report {
 pub fn run(arguments: &Send) -> Result<(), Failure> {
     let report = send(arguments, None)?;
     if arguments.json {
-        println!("{}", report.json());
+        say!("{}", report.json());
     } else {
-        println!(
+        say!(
             "sent {} bytes to {} in {:.1} s: {} direct in clear, {} direct and sealed, {} sealed through the broker",
             report.bytes,
             arguments.to,
