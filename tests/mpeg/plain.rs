@@ -170,7 +170,8 @@ pub fn check(data: &[u8], said: &[Part], layout: &Layout) {
                 assert_eq!(said[at], part, "byte {at} of {}, stream {id:#x}", data.len());
             }
         }
-        assert!(undecided < 100, "{undecided} of {} bytes undecided", bytes.len());
+        // A sequence header with its extensions and user data is some hundred bytes: one or two of them may be.
+        assert!(undecided < 250, "{undecided} of {} bytes undecided", bytes.len());
     }
     for &at in &layout.other {
         assert_eq!(said[at], Part::NotVideo, "byte {at} of {}", data.len());

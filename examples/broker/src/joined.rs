@@ -12,12 +12,6 @@ impl Server {
         let now = self.now();
         let pipes = self.splice && self.pairs.len() < self.max_pipe_pairs;
         let joined = one.zip(other).and_then(|(one, other)| {
-            for socket in [&one.socket, &other.socket] {
-                // So that an end which is gone without a word is noticed some time.
-                if let Err(error) = rustix::net::sockopt::set_socket_keepalive(&socket.stream, true) {
-                    tracing::debug!(%error, "a lane cannot be kept alive");
-                }
-            }
             Pair::new(
                 [first, second],
                 [one.socket, other.socket],
@@ -89,8 +83,12 @@ impl Server {
         if due > now {
             self.deadlines.insert((due, id));
         } else if let Some(pair) = self.remove_pair(id) {
-            tracing::info!(connection = id, carried = pair.carried(), "lane cut: nothing came for too long");
-            pair.cut();
+            // No reset: what the system has taken for a receiver that is behind still reaches it.
+            tracing::info!(
+                connection = id,
+                carried = pair.carried(),
+                "lane ended: nothing came for too long"
+            );
         }
     }
 

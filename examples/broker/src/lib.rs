@@ -29,6 +29,7 @@ mod error;
 mod folder;
 mod joined;
 mod links;
+mod operators;
 mod pair;
 mod server;
 mod socket;

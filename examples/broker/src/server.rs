@@ -1,23 +1,23 @@
 //! The server: one loop over the sockets, with the broker's decisions in the middle and the store's thread beside it.
 
 use crate::Error;
-use crate::admin::{Address, Client, Command, answer};
+use crate::admin::{Client, Command, answer};
 use crate::folder::{Folder, fill_random};
 use crate::links::Link;
+use crate::operators::listen_for_operator;
 use crate::pair::Pair;
 use crate::socket::Socket;
-use crate::store::{Operation, Sqlite, Store, Worker};
+use crate::store::{Operation, Sqlite, Store, StoreError, Worker};
 use mio::event::Event as Told;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
 use p2pgate::broker::{Broker, Config, ConnectionId, Event, Level, LogRecord, MAX_INPUT, RequestId, Stored};
 use p2pgate::link::PublicKey;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -32,9 +32,6 @@ const FIRST_CONNECTION: ConnectionId = 3;
 const ACCEPT_TURN: usize = 64;
 /// How long the listener rests when the system has no more files to give.
 const ACCEPT_REST_MS: u64 = 100;
-/// The operator's connections at a time, and how long one may take.
-const MAX_CLIENTS: usize = 16;
-const CLIENT_MS: u64 = 10_000;
 /// Files that are neither connections nor pipes: the store's, the poll's, the log's, with room to spare.
 const OTHER_FILES: u64 = 64;
 /// A starting broker waits so long for an operator's command that is at the store.
@@ -93,7 +90,7 @@ impl Stop {
 }
 
 /// Who waits for an outcome of the store.
-enum Asker {
+pub(crate) enum Asker {
     Terminal(RequestId),
     Operator(ConnectionId, Command),
 }
@@ -110,15 +107,15 @@ pub(crate) enum Role {
 pub struct Server {
     pub(crate) poll: Poll,
     listener: Option<TcpListener>,
-    admin: Option<UnixListener>,
+    pub(crate) admin: Option<UnixListener>,
     local: SocketAddr,
     stop: Stop,
-    worker: Worker<Asker>,
+    pub(crate) worker: Worker<Asker>,
     pub(crate) broker: Broker,
     pub(crate) connections: HashMap<ConnectionId, Role>,
     /// By the number of the pair's first connection.
     pub(crate) pairs: HashMap<ConnectionId, Pair>,
-    clients: HashMap<ConnectionId, Client>,
+    pub(crate) clients: HashMap<ConnectionId, Client>,
     /// Who can go on without the poll telling anything.
     pub(crate) ready: BTreeSet<ConnectionId>,
     /// When to look after connections that are closing, pairs that may be idle, and operators.
@@ -133,6 +130,7 @@ pub struct Server {
     next: ConnectionId,
     started: Instant,
     folder: Folder,
+    /// Last, so that all else has ended when another broker may start.
     _lock: File,
 }
 
@@ -142,12 +140,24 @@ impl Server {
     /// # Errors
     /// The folder is another broker's or cannot be used, or the address cannot be listened on.
     pub fn bind(options: Options) -> Result<Self, Error> {
+        Self::bind_with(options, |path| Ok(Box::new(Sqlite::open(path)?)))
+    }
+
+    /// The same with another store, which `open` gives once the data folder is this server's alone; it gets the path of the default one.
+    /// [`enrol`](crate::enrol) and [`revoke`](crate::revoke) know only the default store, and so need the server to run.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind)'s, and `open`'s own.
+    pub fn bind_with(
+        options: Options,
+        open: impl FnOnce(&Path) -> Result<Box<dyn Store>, StoreError>,
+    ) -> Result<Self, Error> {
         let folder = Folder::new(&options.data);
         folder.create()?;
         let lock = folder.lock(LOCK_PATIENCE)?.ok_or_else(|| Error::Running(options.data.clone()))?;
         let path = folder.store();
         let unusable = |source| Error::Store { path: path.clone(), source };
-        let mut store = Sqlite::open(&path).map_err(unusable)?;
+        let mut store = open(&path).map_err(unusable)?;
         let terminals = store.load().map_err(unusable)?;
 
         let (config, pipe_pairs) = within_file_limit(options.config);
@@ -163,7 +173,7 @@ impl Server {
                 terminal.list,
                 terminal.address,
             );
-            restored.map_err(|_| unusable(crate::store::StoreError::Damaged("an identifier")))?;
+            restored.map_err(|_| unusable(StoreError::Damaged("an identifier")))?;
         }
 
         let poll = Poll::new().map_err(Error::system("poll"))?;
@@ -177,8 +187,7 @@ impl Server {
         let mut admin = listen_for_operator(&folder)?;
         registry.register(&mut admin, ADMIN, Interest::READABLE).map_err(Error::system("poll"))?;
         let wake = stop.clone();
-        let worker =
-            Worker::start(Box::new(store), move || wake.wake()).map_err(Error::system("start a thread"))?;
+        let worker = Worker::start(store, move || wake.wake()).map_err(Error::system("start a thread"))?;
         Ok(Self {
             poll,
             listener: Some(listener),
@@ -352,7 +361,7 @@ impl Server {
     }
 
     /// Numbers are never used again while the server runs, so that what is late meets nobody else.
-    fn number(&mut self) -> ConnectionId {
+    pub(crate) fn number(&mut self) -> ConnectionId {
         let id = self.next;
         self.next += 1;
         id
@@ -418,56 +427,6 @@ impl Server {
         let unsent = |role: &Role| matches!(role, Role::Link(link) if link.has_unsent());
         self.worker.pending() == 0 && self.pairs.is_empty() && !self.connections.values().any(unsent)
     }
-
-    fn accept_operators(&mut self) {
-        while let Some(Ok((mut stream, _))) = self.admin.as_ref().map(UnixListener::accept) {
-            let id = self.number();
-            if self.clients.len() >= MAX_CLIENTS {
-                continue;
-            }
-            let token = Token(id as usize);
-            if self.poll.registry().register(&mut stream, token, Interest::READABLE).is_ok() {
-                self.clients.insert(id, Client::new(stream));
-                self.ready.insert(id);
-                self.deadlines.insert((self.now().saturating_add(CLIENT_MS), id));
-            }
-        }
-    }
-
-    fn serve_operator(&mut self, id: ConnectionId) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        match client.read() {
-            Ok(None) => {}
-            Ok(Some(line)) => {
-                let queued = Command::parse(&line).and_then(|command| {
-                    let operation = command.operation();
-                    let queued = self.worker.submit(Asker::Operator(id, command), operation);
-                    queued.map_err(|_| Error::Failed("the store does not keep up: try again".into()))
-                });
-                if let Err(error) = queued
-                    && let Some(client) = self.clients.remove(&id)
-                {
-                    client.answer(&answer(Err(error)));
-                }
-            }
-            Err(_) => drop(self.clients.remove(&id)),
-        }
-    }
-}
-
-fn listen_for_operator(folder: &Folder) -> Result<UnixListener, Error> {
-    let path = folder.socket();
-    let bind = || {
-        // What a broker that was killed has left; the lock says that none runs.
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(Address::of(folder)?.path())?;
-        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Ok(listener)
-    };
-    bind().map_err(Error::file("listen on", &path))
 }
 
 /// Keeps connections and pipes within the files that this process may open: three quarters of them are for connections, a quarter for pipes.

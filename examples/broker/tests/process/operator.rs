@@ -40,6 +40,22 @@ fn v5_the_latest_ticket_is_the_one_that_counts() {
 }
 
 #[test]
+fn v5_a_ticket_ends_after_seven_days() {
+    let folder = folder();
+    let data = folder.path();
+    let ticket = ticket(data, "alice");
+    let store = rusqlite::Connection::open(data.join("broker.sqlite")).unwrap();
+    let hello = format!("HELLO\nIdentifier:alice\nTicket:{ticket}\n");
+    // As if it had been made so many seconds earlier.
+    for (earlier, status) in [(7 * 24 * 3600, "Status:401"), (60 - 7 * 24 * 3600, "Status:200")] {
+        assert_eq!(store.execute("UPDATE tickets SET expires = expires - ?1", [earlier]).unwrap(), 1);
+        let served = Served::start(data);
+        let answer = Terminal::dial(served.address, &served.key, 1).ask(&hello);
+        assert!(answer.contains(status), "{answer}");
+    }
+}
+
+#[test]
 fn v5_revoking_acts_on_a_running_broker_at_once() {
     let folder = folder();
     let data = folder.path();
@@ -57,6 +73,7 @@ fn v5_revoking_acts_on_a_running_broker_at_once() {
     assert!(output.status.success());
     assert!(output.stdout.is_empty() && output.stderr.is_empty());
     // Its link, its grant and its lane end.
+    assert_eq!(value(&alice.text(), "Handle"), handle);
     assert!(alice.next().is_none());
     assert_eq!(value(&bob.text(), "Handle"), handle);
     assert!(is_closed(&mut one) && is_closed(&mut other));

@@ -74,7 +74,9 @@ fn both_ways(one: &TcpStream, other: &TcpStream) {
     let writers = [(one, &there), (other, &back)]
         .map(|(end, bytes)| write_all_of(end.try_clone().unwrap(), bytes.clone()));
     let readers = [other, one].map(|end| read_slowly(end.try_clone().unwrap()));
-    writers.map(|writer| writer.join().unwrap());
+    for writer in writers {
+        writer.join().unwrap();
+    }
     let [got_there, got_back] = readers.map(|reader| reader.join().unwrap());
     assert!(got_there == there, "{} of {} bytes", got_there.len(), there.len());
     assert!(got_back == back, "{} of {} bytes", got_back.len(), back.len());
@@ -123,7 +125,7 @@ impl Terminals {
         let (mut alice, mut bob) = (self.enrol(data, "alice", 1), self.enrol(data, "bob", 2));
         permit(&mut bob);
         let handle = grant(&mut alice, &mut bob);
-        let ends = lane(self.address, &mut alice, &handle, 10_000_000);
+        let ends = lane(self.address, &mut alice, &handle, 30_000_000);
         (alice, bob, ends)
     }
 }
@@ -225,13 +227,13 @@ fn p9_a_lane_is_cut_at_its_limit() {
 #[test]
 fn p9_a_lane_held_back_is_not_idle_and_an_idle_one_ends() {
     with_server(
-        |options| options.lane_idle = Duration::from_millis(100),
+        |options| options.lane_idle = Duration::from_secs(1),
         |data, terminals, _| {
             let (mut alice, _bob, [mut one, mut other]) = terminals.lane(data);
-            let bytes = pattern(13, 9_000_000);
+            let bytes = pattern(13, 30_000_000);
             let writer = write_all_of(one.try_clone().unwrap(), bytes.clone());
-            // Many times the idle time without a read: it waits.
-            std::thread::sleep(Duration::from_millis(1000));
+            // More than all buffers on the way take, and a multiple of the idle time without a read: it waits.
+            std::thread::sleep(Duration::from_secs(3));
             let mut got = vec![0; bytes.len()];
             other.read_exact(&mut got).unwrap();
             writer.join().unwrap();
@@ -253,7 +255,7 @@ fn p9_a_stalled_lane_does_not_hold_others_up() {
     let mut idle = 0;
     while idle < 20 {
         match (&stalled).write(&block) {
-            Ok(_) => idle = 0,
+            Ok(written) => idle = if written > 0 { 0 } else { idle + 1 },
             Err(_) => {
                 idle += 1;
                 std::thread::sleep(Duration::from_millis(10));

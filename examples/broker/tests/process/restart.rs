@@ -1,8 +1,13 @@
 //! P13: what is registered outlasts a restart; a key is one for good.
 
 use crate::support::*;
+use p2pgate::broker::Stored;
+use p2pgate_broker::store::{Operation, Sqlite, Store, StoreError};
+use p2pgate_broker::{Error, Options, Server};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn p13_tables_outlast_a_restart() {
@@ -24,7 +29,9 @@ fn p13_tables_outlast_a_restart() {
     // List and address are there: alice gets all the way to a grant.
     grant(&mut alice, &mut bob);
     assert!(bob.ask("REGISTER\nIdentifier:bob\nAccept:Delete alice\nRevision:1\n").contains("Status:409"));
-    assert!(bob.ask("REGISTER\nIdentifier:bob\nAccept:Delete alice\nRevision:2\n").contains("Status:200"));
+    bob.send("REGISTER\nIdentifier:bob\nAccept:Delete alice\nRevision:2\n");
+    assert!(bob.text().starts_with("WITHDRAW\n"));
+    assert!(bob.text().contains("Status:200"));
     assert!(served.stop().success());
 
     // What was taken off stays off.
@@ -164,4 +171,56 @@ fn a_damaged_folder_is_told_by_exit_code_9() {
     store.pragma_update(None, "user_version", 1000).unwrap();
     drop(store);
     assert!(serve(later.path()).contains("later release"));
+}
+
+/// A store whose disk can be made to fail.
+struct Flaky {
+    store: Sqlite,
+    broken: Arc<AtomicBool>,
+}
+
+impl Store for Flaky {
+    fn load(&mut self) -> Result<Vec<p2pgate_broker::store::Terminal>, StoreError> {
+        self.store.load()
+    }
+
+    fn apply(&mut self, operations: &[Operation]) -> Vec<Stored> {
+        match self.broken.load(Ordering::SeqCst) {
+            true => vec![Stored::Failed; operations.len()],
+            false => self.store.apply(operations),
+        }
+    }
+}
+
+#[test]
+fn p13_what_is_not_on_disk_is_not_answered_as_done() {
+    let folder = folder();
+    let data = folder.path();
+    let broken = Arc::new(AtomicBool::new(false));
+    let mut options = Options::new(data);
+    options.listen = "127.0.0.1:0".parse().unwrap();
+    let open = |path: &std::path::Path| -> Result<Box<dyn Store>, StoreError> {
+        Ok(Box::new(Flaky { store: Sqlite::open(path)?, broken: broken.clone() }))
+    };
+    let server = Server::bind_with(options, open).unwrap();
+    let (address, key, stop) = (server.local_addr(), server.public_key(), server.stop_handle());
+    let running = std::thread::spawn(move || server.run());
+    let hello = format!("HELLO\nIdentifier:bob\nTicket:{}\n", *p2pgate_broker::enrol(data, "bob").unwrap());
+
+    broken.store(true, Ordering::SeqCst);
+    assert!(matches!(p2pgate_broker::enrol(data, "carol"), Err(Error::Failed(_))));
+    assert!(Terminal::dial(address, &key, 2).ask(&hello).contains("Status:503"));
+    broken.store(false, Ordering::SeqCst);
+    let mut bob = Terminal::dial(address, &key, 2);
+    assert!(bob.ask(&hello).contains("Status:200"));
+    permit(&mut bob);
+    broken.store(true, Ordering::SeqCst);
+    assert!(bob.ask("REGISTER\nIdentifier:bob\nAccept:Add carol\nRevision:2\n").contains("Status:503"));
+    broken.store(false, Ordering::SeqCst);
+    stop.stop();
+    running.join().unwrap().unwrap();
+
+    let served = Served::start(data);
+    let mut bob = Terminal::dial(served.address, &served.key, 2);
+    assert_eq!(value(&bob.ask("HELLO\nIdentifier:bob\n"), "Revision"), "1");
 }
