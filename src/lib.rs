@@ -25,3 +25,7 @@ pub mod sframe;
 pub mod terminal;
 
 pub use secret::Secret;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

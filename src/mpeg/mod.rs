@@ -1,10 +1,381 @@
-//! mpeg
+//! Splitting MPEG recordings by picture type, and putting them together again (row V10b; claim 10).
+//!
+//! A [`Splitter`] says of every byte of an MPEG-1 or MPEG-2 elementary, program or transport stream whether it is to be
+//! sealed. It fails closed: [`Class::Rest`] is only what is positively a P or B picture or known not to be video.
+//! [`SegmentWriter`] and [`Merger`] keep the two classes in two files from which the recording can be rebuilt.
+//!
+//! The caller keeps the recording's bytes in a window: those not given out yet, oldest first, and new ones behind them.
+//!
+//! ```
+//! # use p2pgate::mpeg::{Splitter, MAX_LAG};
+//! # let recording = [0; 10_000];
+//! # let mut source = recording.chunks(1000);
+//! let mut splitter = Splitter::new();
+//! let mut window = Vec::new();
+//! loop {
+//!     let chunk = source.next();
+//!     window.extend_from_slice(chunk.unwrap_or_default());
+//!     while let Some(span) = splitter.next(&window, chunk.is_none()) {
+//!         let bytes = window.drain(..span.len);
+//!         // Send `bytes` by the path of `span.class`.
+//!     }
+//!     assert!(window.len() < MAX_LAG);
+//!     if chunk.is_none() {
+//!         break;
+//!     }
+//! }
+//! assert_eq!(splitter.counts().total(), 10_000);
+//! ```
 
-/// The class of a segment.
-#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+mod backlog;
+mod container;
+mod es;
+mod ps;
+mod psi;
+mod scan;
+mod segment;
+mod ts;
+
+use self::backlog::{Backlog, Tag};
+use self::container::Probe;
+pub use self::segment::{
+    END_LEN, HEADER_LEN, MAX_RECORD_LEN, MergeError, Merger, RecordHeader, SegmentWriter, Step,
+};
+
+/// A window of this many bytes always gives a span: the most that a caller has to keep.
+pub const MAX_LAG: usize = 4096;
+
+/// Windows are looked at in pieces of at most this many bytes.
+const WIDEST: usize = 1 << 30;
+/// A file in which nothing known begins within this many bytes is of no known container.
+const FAR_ENOUGH: u32 = 1 << 20;
+
+/// What a route needs to know of a byte.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Hash)]
 pub enum Class {
-    /// To be sealed.
+    /// To be encrypted.
     Sealed,
-    /// All others.
+    /// Positively not part of what is selected for encryption.
     Rest,
+}
+
+/// What a byte belongs to. Sequence, group, extension and user data belong to the picture that they precede, a
+/// sequence end to the one that it follows, and a packet's headers to the payload that they carry.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, Default)]
+#[repr(u8)]
+pub enum Part {
+    /// Damaged, reserved, scrambled, not yet or not at all understood.
+    #[default]
+    Undecided,
+    /// An I-picture.
+    Intra,
+    /// A P-picture.
+    Predicted,
+    /// A P-field that completes the frame of an I-field.
+    SecondField,
+    /// A B-picture.
+    Bidirectional,
+    /// A D-picture of MPEG-1.
+    DcOnly,
+    /// Sound, tables, null packets, headers of the system layer.
+    NotVideo,
+}
+
+const PARTS: usize = 7;
+
+/// Which pictures are encrypted.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, Default)]
+#[repr(u8)]
+pub enum Selection {
+    /// I-pictures, as the source document has it.
+    #[default]
+    Intra,
+    /// I-pictures, and P-fields that complete the frame of an I-field.
+    IntraAndSecondField,
+    /// I and P pictures.
+    Anchors,
+    /// All of the video.
+    All,
+}
+
+impl Part {
+    /// The class of this part. What is undecided is sealed under every selection.
+    pub const fn class(self, selection: Selection, seal_rest: bool) -> Class {
+        let sealed = match self {
+            Self::Undecided | Self::Intra | Self::DcOnly => true,
+            Self::SecondField => !matches!(selection, Selection::Intra),
+            Self::Predicted => matches!(selection, Selection::Anchors | Selection::All),
+            Self::Bidirectional => matches!(selection, Selection::All),
+            Self::NotVideo => seal_rest,
+        };
+        if sealed { Class::Sealed } else { Class::Rest }
+    }
+}
+
+/// The next bytes of the recording that are of one class.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Span {
+    /// Their class.
+    pub class: Class,
+    /// How many bytes, never 0.
+    pub len: usize,
+}
+
+/// The container of a recording, as far as it has been recognised.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, Default)]
+#[repr(u8)]
+pub enum Container {
+    /// None that is known; all of it is sealed.
+    #[default]
+    Unknown,
+    /// A video elementary stream.
+    Es,
+    /// An MPEG-1 system stream or MPEG-2 program stream.
+    Ps,
+    /// A transport stream.
+    Ts,
+}
+
+/// The coding of the first video stream whose pictures have been seen.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, Default)]
+#[repr(u8)]
+pub enum Codec {
+    /// None that is known.
+    #[default]
+    Unknown,
+    /// ISO/IEC 11172-2.
+    Mpeg1,
+    /// ISO/IEC 13818-2.
+    Mpeg2,
+    /// ISO/IEC 14496-10; not split, so sealed.
+    H264,
+    /// ISO/IEC 23008-2; not split, so sealed.
+    Hevc,
+}
+
+/// What has been seen so far.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct Counts {
+    /// Coded I-pictures; a pair of fields counts as two pictures.
+    pub i: u64,
+    /// Coded P-pictures.
+    pub p: u64,
+    /// Coded B-pictures.
+    pub b: u64,
+    /// Coded D-pictures.
+    pub d: u64,
+    bytes: [u64; PARTS],
+}
+
+impl Counts {
+    const NONE: Self = Self { i: 0, p: 0, b: 0, d: 0, bytes: [0; PARTS] };
+
+    /// Bytes given out that belong to `part`.
+    pub fn bytes(&self, part: Part) -> u64 {
+        self.bytes.get(part as usize).copied().unwrap_or_default()
+    }
+
+    /// Bytes given out.
+    pub fn total(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+}
+
+/// What the layers report besides the bytes.
+struct Found {
+    counts: Counts,
+    codec: Codec,
+    container: Container,
+}
+
+impl Found {
+    fn picture(&mut self, part: Part) {
+        match part {
+            Part::Intra => self.counts.i += 1,
+            Part::Bidirectional => self.counts.b += 1,
+            Part::DcOnly => self.counts.d += 1,
+            _ => self.counts.p += 1,
+        }
+    }
+
+    fn codec(&mut self, codec: Codec) {
+        if self.codec == Codec::Unknown {
+            self.codec = codec;
+        }
+    }
+}
+
+// One lives in each splitter, and without an allocator there is nowhere else to put the larger.
+#[allow(clippy::large_enum_variant)]
+enum Mode {
+    /// Looking for the container; so many bytes were none.
+    Probe(u32),
+    /// Program or elementary stream.
+    Ps(ps::Ps),
+    Ts(ts::Ts),
+    /// Nothing that can be split.
+    Sealed,
+}
+
+/// Says of every byte of a recording whether it is to be sealed (row V10b).
+///
+/// What it says depends on the recording alone, not on how it comes in. It allocates nothing, and looks at each byte
+/// a bounded number of times.
+pub struct Splitter {
+    selection: Selection,
+    seal_rest: bool,
+    mode: Mode,
+    backlog: Backlog,
+    found: Found,
+}
+
+impl Default for Splitter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Splitter {
+    /// Seals I-pictures, D-pictures and what is undecided.
+    pub const fn new() -> Self {
+        Self::with(Selection::Intra, false)
+    }
+
+    /// Seals `selection`, and with `seal_rest` what isn't video too.
+    pub const fn with(selection: Selection, seal_rest: bool) -> Self {
+        Self {
+            selection,
+            seal_rest,
+            mode: Mode::Probe(0),
+            backlog: Backlog::new(),
+            found: Found { counts: Counts::NONE, codec: Codec::Unknown, container: Container::Unknown },
+        }
+    }
+
+    /// The next span of the recording, with which `window` begins.
+    ///
+    /// `window` is the recording from the end of the last span on, as far as it is there; `last` says that it goes up
+    /// to the recording's end. Between two calls the caller drops the span from the window's front and may add bytes
+    /// behind; nothing else may change. `None`: more bytes are needed, which never happens with [`MAX_LAG`] bytes or
+    /// more in the window, or with `last` and any at all. Spans that follow each other may be of the same class.
+    pub fn next(&mut self, window: &[u8], last: bool) -> Option<Span> {
+        let (selection, seal_rest) = (self.selection, self.seal_rest);
+        let class = |part: Part| part.class(selection, seal_rest);
+        let (part, len) = self.run(window, last, |a, b| class(a) == class(b))?;
+        Some(Span { class: class(part), len })
+    }
+
+    /// As [`Splitter::next`], by part: what the next bytes belong to, and how many they are.
+    pub fn next_part(&mut self, window: &[u8], last: bool) -> Option<(Part, usize)> {
+        self.run(window, last, |a, b| a == b)
+    }
+
+    /// Pictures and bytes so far.
+    pub fn counts(&self) -> &Counts {
+        &self.found.counts
+    }
+
+    /// The container, once recognised.
+    pub fn container(&self) -> Container {
+        self.found.container
+    }
+
+    /// Bytes from one packet of a transport stream to the next: 188, 192 or 204.
+    pub fn packet_size(&self) -> Option<u8> {
+        match &self.mode {
+            Mode::Ts(ts) => Some(ts.size()),
+            _ => None,
+        }
+    }
+
+    /// How the video is coded, once known.
+    pub fn codec(&self) -> Codec {
+        self.found.codec
+    }
+
+    fn run(&mut self, window: &[u8], last: bool, same: impl Fn(Part, Part) -> bool) -> Option<(Part, usize)> {
+        let last = last && window.len() <= WIDEST;
+        let window = window.get(..WIDEST).unwrap_or(window);
+        let mut run: Option<(Part, usize)> = None;
+        loop {
+            while let Some((part, len)) = self.backlog.peek() {
+                match &mut run {
+                    Some((first, _)) if !same(*first, part) => return run,
+                    Some((_, sum)) => *sum += len,
+                    None => run = Some((part, len)),
+                }
+                if let Some(bytes) = self.found.counts.bytes.get_mut(part as usize) {
+                    *bytes += len as u64;
+                }
+                self.backlog.pop();
+            }
+            let seen = run.map_or(0, |(_, len)| len) + self.backlog.len();
+            let fresh = window.get(seen..).unwrap_or_default();
+            if fresh.is_empty() {
+                if !last || self.backlog.len() == 0 {
+                    return run;
+                }
+                self.finish();
+            } else if self.step(fresh, last) == 0 {
+                if !last {
+                    return run;
+                }
+                self.backlog.push(fresh.len(), Tag::Is(Part::Undecided));
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        match &mut self.mode {
+            Mode::Ps(ps) => ps.finish(&mut self.backlog),
+            Mode::Ts(ts) => ts.finish(&mut self.backlog),
+            Mode::Probe(_) | Mode::Sealed => {}
+        }
+        self.backlog.close();
+    }
+
+    #[inline]
+    fn step(&mut self, fresh: &[u8], last: bool) -> usize {
+        match &mut self.mode {
+            Mode::Ps(ps) => ps.step(fresh, last, &mut self.backlog, &mut self.found),
+            Mode::Ts(ts) => ts.step(fresh, last, &mut self.backlog, &mut self.found),
+            Mode::Probe(_) => self.probe(fresh, last),
+            Mode::Sealed => {
+                self.backlog.push(fresh.len(), Tag::Is(Part::Undecided));
+                fresh.len()
+            }
+        }
+    }
+
+    fn probe(&mut self, fresh: &[u8], last: bool) -> usize {
+        let Mode::Probe(before) = self.mode else { return 0 };
+        let mut len = 0;
+        match container::probe(fresh, before == 0, last) {
+            Probe::More => {}
+            Probe::Ts { skip, size } => {
+                self.mode = Mode::Ts(ts::Ts::new(size));
+                self.found.container = Container::Ts;
+                len = skip;
+            }
+            Probe::Ps { skip, packs } => {
+                self.mode = Mode::Ps(ps::Ps::new(packs));
+                self.found.container = if packs { Container::Ps } else { Container::Es };
+                len = skip;
+            }
+            Probe::Opaque(codec) => {
+                self.mode = Mode::Sealed;
+                (self.found.container, self.found.codec) = (Container::Es, codec);
+            }
+            Probe::Nothing(bytes) => {
+                self.mode =
+                    if before < FAR_ENOUGH { Mode::Probe(before + bytes as u32) } else { Mode::Sealed };
+                len = bytes;
+            }
+        }
+        self.backlog.push(len, Tag::Is(Part::Undecided));
+        if len == 0 && !matches!(self.mode, Mode::Probe(_)) {
+            return self.step(fresh, last);
+        }
+        len
+    }
 }

@@ -1,0 +1,77 @@
+//! Which container a file is, from its first bytes.
+
+use super::{Codec, MAX_LAG, es, ps, scan};
+
+/// Bytes that one look decides about; the rest of the window is for looking ahead.
+const STRETCH: usize = MAX_LAG / 2;
+/// Sync bytes looked for in a transport stream, and how many of them must be there.
+const SYNCS: usize = 8;
+const SYNCS_NEEDED: usize = 6;
+
+pub(super) enum Probe {
+    /// More bytes are needed.
+    More,
+    /// A transport stream begins after `skip` bytes, with packets of `size`.
+    Ts { skip: usize, size: u8 },
+    /// A program stream (`packs`) or an elementary one begins after `skip` bytes.
+    Ps { skip: usize, packs: bool },
+    /// Video, but none that can be split.
+    Opaque(Codec),
+    /// Nothing known begins within so many bytes.
+    Nothing(usize),
+}
+
+pub(super) fn probe(window: &[u8], first: bool, last: bool) -> Probe {
+    if window.len() < MAX_LAG && !last {
+        return Probe::More;
+    }
+    let window = window.get(..MAX_LAG).unwrap_or(window);
+    for skip in 0..window.len().min(STRETCH) {
+        for (size, lead) in [(188, 0), (192, 4), (204, 0)] {
+            if transport(window.get(skip + lead..).unwrap_or_default(), size) {
+                return Probe::Ts { skip, size: size as u8 };
+            }
+        }
+    }
+    if let (true, Some(codec)) = (first, nal_units(window)) {
+        return Probe::Opaque(codec);
+    }
+    if first && ps::video_header(window).is_some() {
+        return Probe::Ps { skip: 0, packs: true };
+    }
+    let mut from = 0;
+    while let Some(at) = scan::prefix(window, from).filter(|&at| at < STRETCH) {
+        let rest = window.get(at..).unwrap_or_default();
+        if ps::pack_header(rest).is_some() {
+            return Probe::Ps { skip: at, packs: true };
+        }
+        if es::begins(rest) {
+            return Probe::Ps { skip: at, packs: false };
+        }
+        from = at + 3;
+    }
+    Probe::Nothing(window.len().min(STRETCH))
+}
+
+fn transport(bytes: &[u8], size: usize) -> bool {
+    if bytes.first() != Some(&0x47) {
+        return false;
+    }
+    let seen = bytes.len().div_ceil(size).min(SYNCS);
+    let there = bytes.iter().step_by(size).take(SYNCS).filter(|&&byte| byte == 0x47).count();
+    // A short file may have fewer packets; then all of them, and no fewer than three.
+    there >= SYNCS_NEEDED || (seen < SYNCS_NEEDED && there == seen && seen > 2)
+}
+
+/// H.264 and HEVC in Annex B begin with a parameter set or an access unit delimiter.
+fn nal_units(window: &[u8]) -> Option<Codec> {
+    let (&[0, 0, 1, ref unit @ ..] | &[0, 0, 0, 1, ref unit @ ..]) = window else { return None };
+    match *unit {
+        [0x09, payload, 0, 0, ..] if payload & 0x1f == 0x10 => Some(Codec::H264),
+        [0x27 | 0x47 | 0x67, 44 | 66 | 77 | 88 | 100 | 110 | 118 | 122 | 128 | 144 | 244, ..] => {
+            Some(Codec::H264)
+        }
+        [0x40 | 0x42 | 0x46, 0x01, ..] => Some(Codec::Hevc),
+        _ => None,
+    }
+}

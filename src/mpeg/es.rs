@@ -1,0 +1,439 @@
+//! The video layer (ISO/IEC 11172-2, 13818-2): which picture each byte of one video stream belongs to.
+//!
+//! P and B are believed only when everything agrees: the type bits, the forward and backward codes that go with that
+//! type, in MPEG-2 the picture coding extension and its codes, and a first slice in row 1. One wrong bit in an
+//! I-picture's header therefore never makes it a P or B. A slice out of order ends a picture: what follows is undecided.
+
+use super::backlog::{Backlog, Tag};
+use super::{Codec, Found, Part, scan};
+
+/// Header runs longer than this are sealed (design, section 3).
+const LONGEST_RUN: u16 = 1024;
+
+const PICTURE: u8 = 0x00;
+const LAST_SLICE: u8 = 0xaf;
+const USER_DATA: u8 = 0xb2;
+const SEQUENCE: u8 = 0xb3;
+const EXTENSION: u8 = 0xb5;
+const SEQUENCE_END: u8 = 0xb7;
+const GROUP: u8 = 0xb8;
+/// The first of the codes of the system layer.
+pub(super) const SYSTEM: u8 = 0xb9;
+
+const I: u8 = 1;
+const P: u8 = 2;
+const B: u8 = 3;
+const D: u8 = 4;
+
+#[derive(Copy, Clone, Eq, PartialEq)]
+enum State {
+    /// Undecided until the next picture.
+    Lost,
+    /// After a sequence or group header: waits for the picture.
+    Run,
+    /// Between a picture's start code and its first slice; waits unless the type alone seals it.
+    Header,
+    Slices,
+}
+
+/// Whether `bytes` begin with a start code and header that a video stream can begin with.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    match *bytes {
+        // Sizes and frame rate are not 0, the marker after the bit rate is 1.
+        [0, 0, 1, SEQUENCE, width, sizes, height, rates, _, _, marker, ..] => {
+            (width != 0 || sizes >> 4 != 0)
+                && (height != 0 || sizes & 15 != 0)
+                && rates & 15 != 0
+                && marker & 0x20 != 0
+        }
+        [0, 0, 1, GROUP, _, marker, ..] => marker & 8 != 0,
+        [0, 0, 1, PICTURE, _, kind, ref rest @ ..] => {
+            let next = if let P | B = kind >> 3 & 7 { 3 } else { 2 };
+            (I..=D).contains(&(kind >> 3 & 7))
+                && matches!(rest.get(next..), Some([0, 0, 1, 1 | USER_DATA | EXTENSION, ..]))
+        }
+        _ => false,
+    }
+}
+
+/// One video stream. At rest all zeros.
+#[derive(Copy, Clone)]
+pub(super) struct Es {
+    state: State,
+    /// What the bytes outside header runs are.
+    part: Part,
+    /// Bytes of a start code seen at the end of the last payload.
+    held: u8,
+    /// Bytes of a header wanted, and those there so far.
+    want: u8,
+    got: u8,
+    header: [u8; 5],
+    picture: bool,
+    /// Bytes of the header run.
+    run: u16,
+    /// The picture's type as far as it can be believed, else 0.
+    kind: u8,
+    /// `picture_structure` where there was a valid picture coding extension, else 0.
+    structure: u8,
+    /// The sequence is MPEG-2: its pictures have a picture coding extension.
+    extended: bool,
+    row: u8,
+    /// By how much the slice row may go up.
+    stride: u8,
+    /// Parity of an I-field whose second field has not come.
+    field: u8,
+}
+
+pub(super) struct Fed {
+    pub(super) taken: usize,
+    /// Stopped before a start code of the system layer.
+    pub(super) system: bool,
+}
+
+impl Fed {
+    const fn taken(taken: usize) -> Self {
+        Self { taken, system: false }
+    }
+}
+
+impl Es {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: State::Lost,
+            part: Part::Undecided,
+            held: 0,
+            want: 0,
+            got: 0,
+            header: [0; 5],
+            picture: false,
+            run: 0,
+            kind: 0,
+            structure: 0,
+            extended: false,
+            row: 0,
+            stride: 0,
+            field: 0,
+        }
+    }
+
+    fn waits(&self) -> bool {
+        match self.state {
+            State::Lost | State::Slices => false,
+            State::Run => self.run <= LONGEST_RUN,
+            State::Header => self.run <= LONGEST_RUN && !matches!(self.kind, I | D),
+        }
+    }
+
+    /// What a byte is that comes now and is no part of a new start code.
+    #[inline]
+    pub(super) fn tag(&self, id: u8) -> Tag {
+        if self.held > 0 || self.waits() { Tag::Of(id) } else { Tag::Is(self.part) }
+    }
+
+    /// Something is missing or damaged: undecided until the next picture.
+    pub(super) fn lose(&mut self, id: u8, backlog: &mut Backlog) {
+        backlog.retag(id, Tag::Is(Part::Undecided));
+        *self = Self { extended: self.extended, ..Self::new() };
+    }
+
+    /// The end of the stream.
+    pub(super) fn finish(&mut self, id: u8, backlog: &mut Backlog) {
+        if !self.waits() {
+            backlog.retag(id, Tag::Is(self.part));
+        }
+        self.lose(id, backlog);
+    }
+
+    /// Takes payload up to and with the next start code that matters. `complete`: `bytes` go up to the payload's end;
+    /// otherwise bytes that could begin a start code are left for the next call. `system`: stop at system start codes.
+    pub(super) fn feed(
+        &mut self,
+        id: u8,
+        bytes: &[u8],
+        complete: bool,
+        system: bool,
+        backlog: &mut Backlog,
+        found: &mut Found,
+    ) -> Fed {
+        if self.held > 0
+            && let Some(fed) = self.straddle(id, bytes, complete, backlog, found)
+        {
+            return fed;
+        }
+        if self.want > 0 {
+            return self.gather(id, bytes, backlog, found);
+        }
+        let mut from = 0;
+        while let Some(at) = scan::prefix(bytes, from) {
+            let Some(&code) = bytes.get(at + 3) else { break };
+            if self.goes_on(code) {
+                from = at + 4;
+                continue;
+            }
+            self.push(id, at, backlog);
+            if system && code >= SYSTEM {
+                return Fed { taken: at, system: true };
+            }
+            self.start(id, code, 4, backlog, found);
+            return Fed::taken(at + 4);
+        }
+        let tail = scan::tail(bytes.get(from..).unwrap_or_default());
+        self.push(id, bytes.len() - tail, backlog);
+        if !complete {
+            return Fed::taken(bytes.len() - tail);
+        }
+        if tail > 0 {
+            self.push_as(tail, Tag::Of(id), backlog);
+            self.held = tail as u8;
+        }
+        Fed::taken(bytes.len())
+    }
+
+    /// A slice in its place, which changes nothing. In MPEG-2 every row has its slices, in MPEG-1 one may cover many.
+    #[inline]
+    fn goes_on(&mut self, code: u8) -> bool {
+        if code == PICTURE || code > LAST_SLICE {
+            return false;
+        }
+        match self.state {
+            State::Slices => {
+                let in_order = code.wrapping_sub(self.row) <= self.stride;
+                self.row = code;
+                in_order
+            }
+            State::Lost => true,
+            State::Run | State::Header => false,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, id: u8, len: usize, backlog: &mut Backlog) {
+        let tag = self.tag(id);
+        self.push_as(len, tag, backlog);
+    }
+
+    fn push_as(&mut self, len: usize, tag: Tag, backlog: &mut Backlog) {
+        backlog.push(len, tag);
+        if matches!(self.state, State::Run | State::Header) && self.run <= LONGEST_RUN {
+            self.run = u16::try_from(len).map_or(u16::MAX, |len| self.run.saturating_add(len));
+            if let (Tag::Of(id), true) = (tag, self.run > LONGEST_RUN) {
+                backlog.retag(id, Tag::Is(Part::Undecided));
+            }
+        }
+    }
+
+    /// A start code that began in an earlier payload. `None`: there was none after all.
+    fn straddle(
+        &mut self,
+        id: u8,
+        bytes: &[u8],
+        complete: bool,
+        backlog: &mut Backlog,
+        found: &mut Found,
+    ) -> Option<Fed> {
+        let held = usize::from(self.held.min(3));
+        let new = bytes.len().min(3);
+        let mut joined = [0, 0, 1, 0, 0, 0];
+        joined[held..held + new].copy_from_slice(&bytes[..new]);
+        let joined = &joined[..held + new];
+        let free = |len: usize, part: Part, waits: bool, backlog: &mut Backlog| {
+            if !waits && len > 0 {
+                backlog.release(id, len as u32, part);
+            }
+        };
+        for at in 0..held {
+            if let Some(&[0, 0, 1, code]) = joined.get(at..at + 4) {
+                free(at, self.part, self.waits(), backlog);
+                self.held = 0;
+                let taken = at + 4 - held;
+                if self.goes_on(code) {
+                    backlog.retag(id, Tag::Is(self.part));
+                    self.push(id, taken, backlog);
+                } else if code >= SYSTEM {
+                    self.lose(id, backlog);
+                    self.push(id, taken, backlog);
+                } else {
+                    self.start(id, code, taken, backlog, found);
+                }
+                return Some(Fed::taken(taken));
+            }
+        }
+        if new == 3 {
+            if !self.waits() {
+                backlog.retag(id, Tag::Is(self.part));
+            }
+            self.held = 0;
+            return None;
+        }
+        if !complete {
+            return Some(Fed::taken(0));
+        }
+        let tail = scan::tail(joined);
+        if tail > new {
+            free(joined.len() - tail, self.part, self.waits(), backlog);
+            self.push_as(new, Tag::Of(id), backlog);
+        } else {
+            // Headers of packets may wait along with the held bytes.
+            if !self.waits() {
+                backlog.retag(id, Tag::Is(self.part));
+            }
+            self.held = 0;
+            self.push(id, new - tail, backlog);
+            self.push_as(tail, Tag::Of(id), backlog);
+        }
+        self.held = tail as u8;
+        Some(Fed::taken(new))
+    }
+
+    /// A start code of which `len` bytes are new.
+    fn start(&mut self, id: u8, code: u8, len: usize, backlog: &mut Backlog, found: &mut Found) {
+        match (code, self.state) {
+            (PICTURE, _) => {
+                if self.state != State::Run {
+                    self.begin(id, State::Header, backlog);
+                }
+                self.state = State::Header;
+                self.picture = true;
+                (self.want, self.got, self.kind, self.structure) = (4, 0, 0, 0);
+            }
+            (SEQUENCE | GROUP, state) => {
+                if state != State::Run {
+                    self.begin(id, State::Run, backlog);
+                }
+                if code == SEQUENCE {
+                    self.extended = false;
+                }
+            }
+            (EXTENSION | USER_DATA, state) => {
+                // After slices they have no place, unless a picture's start code was lost: slices that follow tell.
+                if !matches!(state, State::Run | State::Header) {
+                    self.begin(id, State::Run, backlog);
+                }
+                if code == EXTENSION {
+                    (self.want, self.got, self.picture) = (1, 0, false);
+                }
+            }
+            (1..=LAST_SLICE, State::Header) if code == 1 => self.decide(id, backlog, found),
+            (SEQUENCE_END, State::Slices) => {
+                backlog.retag(id, Tag::Is(self.part));
+                self.push(id, len, backlog);
+                return self.lose(id, backlog);
+            }
+            _ => self.lose(id, backlog),
+        }
+        self.push(id, len, backlog);
+    }
+
+    /// A header run starts.
+    fn begin(&mut self, id: u8, state: State, backlog: &mut Backlog) {
+        if self.state == State::Header {
+            backlog.retag(id, Tag::Is(Part::Undecided));
+        }
+        self.state = state;
+        self.part = Part::Undecided;
+        (self.run, self.kind) = (0, 0);
+    }
+
+    fn gather(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found) -> Fed {
+        let mut taken = 0;
+        for &byte in bytes {
+            if self.got >= self.want {
+                break;
+            }
+            if let Some(place) = self.header.get_mut(usize::from(self.got)) {
+                *place = byte;
+            }
+            self.got += 1;
+            taken += 1;
+        }
+        self.push(id, taken, backlog);
+        if self.got >= self.want {
+            let valid = if self.picture { self.picture_header(id, backlog, found) } else { self.extension() };
+            if self.got >= self.want {
+                self.want = 0;
+            }
+            if !valid {
+                self.lose(id, backlog);
+            }
+        }
+        Fed::taken(taken)
+    }
+
+    /// temporal_reference (10 bits), picture_coding_type (3), vbv_delay (16), then full_pel flags and f_codes.
+    fn picture_header(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found) -> bool {
+        let [_, second, _, fourth, fifth] = self.header;
+        if self.got == 4 {
+            self.kind = second >> 3 & 7;
+            let part = match self.kind {
+                I => Part::Intra,
+                P => Part::Predicted,
+                B => Part::Bidirectional,
+                D => Part::DcOnly,
+                _ => return false,
+            };
+            found.picture(part);
+            if let P | B = self.kind {
+                self.want = 5;
+            } else {
+                self.part = part;
+                if self.run <= LONGEST_RUN {
+                    backlog.retag(id, Tag::Is(part));
+                }
+            }
+            return true;
+        }
+        let forward = (fourth & 3) << 1 | fifth >> 7;
+        let backward = fifth >> 3 & 7;
+        // extra_bit_picture and the bits up to the next start code are 0.
+        forward != 0
+            && match self.kind {
+                P => fifth & 0x7f == 0,
+                _ => backward != 0 && fifth & 7 == 0,
+            }
+    }
+
+    /// extension_start_code_identifier (4 bits); for a picture coding extension four f_codes (4 each),
+    /// intra_dc_precision (2), picture_structure (2). An f_code that is not used is 15.
+    fn extension(&mut self) -> bool {
+        let [first, second, third, ..] = self.header;
+        match (self.state, first >> 4, self.got) {
+            (State::Run, 1, _) => self.extended = true,
+            (State::Header, 8, 1) => self.want = 3,
+            (State::Header, 8, _) => {
+                self.structure = third & 3;
+                let used = |codes: [u8; 2]| codes.iter().all(|code| (1..15).contains(code));
+                let forward = used([first & 15, second >> 4]);
+                let backward = used([second & 15, third >> 4]);
+                return self.structure != 0
+                    && match self.kind {
+                        P => forward && !backward,
+                        B => forward && backward,
+                        _ => true,
+                    };
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// The first slice is there: the header run is this picture's.
+    fn decide(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found) {
+        if self.extended && self.structure == 0 {
+            return self.lose(id, backlog);
+        }
+        let second = self.field != 0 && self.structure == 3 - self.field;
+        let part = match self.kind {
+            I => Part::Intra,
+            P if second => Part::SecondField,
+            P => Part::Predicted,
+            B => Part::Bidirectional,
+            D => Part::DcOnly,
+            _ => return self.lose(id, backlog),
+        };
+        self.field = if self.kind == I && !second && self.structure < 3 { self.structure } else { 0 };
+        self.stride = if self.structure == 0 { u8::MAX } else { 1 };
+        found.codec(if self.structure == 0 { Codec::Mpeg1 } else { Codec::Mpeg2 });
+        backlog.retag(id, Tag::Is(part));
+        (self.state, self.part, self.row) = (State::Slices, part, 1);
+    }
+}

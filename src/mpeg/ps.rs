@@ -1,0 +1,299 @@
+//! Program streams (ISO/IEC 11172-1 and 13818-1, 2.5) and bare elementary streams, which are read as one payload
+//! without end until a pack header shows that the file began in the middle of a program stream.
+
+use super::backlog::{Backlog, GLUE, Tag};
+use super::es::{Es, SYSTEM};
+use super::{Container, Found, Part, scan};
+
+/// Video streams of a program stream that are split; further ones are sealed.
+const STREAMS: usize = 4;
+/// What a packet's header may need: start code, length, flags, 255 bytes of header data.
+const LOOK_AHEAD: usize = 6 + 3 + 255;
+const UNBOUNDED: u32 = u32::MAX;
+
+const PROGRAM_END: u8 = 0xb9;
+const PACK: u8 = 0xba;
+const SYSTEM_HEADER: u8 = 0xbb;
+const PRIVATE_STREAM_2: u8 = 0xbf;
+
+#[derive(Copy, Clone, Eq, PartialEq)]
+enum Payload {
+    /// None: the next packet is to begin.
+    Between,
+    Video(u8),
+    /// MPEG audio, whose stream numbers are one wrong bit away from video's.
+    Audio,
+    Other,
+    /// A DVD's navigation packets have a fixed size and are full of small numbers that look like start codes.
+    Navigation,
+    /// Goes with the packet that follows.
+    SystemHeader,
+    Undecided,
+}
+
+pub(super) struct Ps {
+    payload: Payload,
+    /// Bytes of the payload still to come, or [`UNBOUNDED`].
+    left: u32,
+    ids: [u8; STREAMS],
+    streams: [Es; STREAMS],
+    /// Packs have been seen: not an elementary stream.
+    packs: bool,
+}
+
+/// Length of a pack header's fixed part and stuffing, if `bytes` begin with one.
+pub(super) fn pack_header(bytes: &[u8]) -> Option<usize> {
+    match *bytes {
+        [0, 0, 1, PACK, a, _, c, _, e, f, _, h, ..]
+            if a & 0xf1 == 0x21 && c & 1 == 1 && e & 1 == 1 && f & 0x80 == 0x80 && h & 1 == 1 =>
+        {
+            Some(12)
+        }
+        [0, 0, 1, PACK, a, _, c, _, e, f, _, _, i, j, ..]
+            if a & 0xc4 == 0x44 && c & 4 == 4 && e & 4 == 4 && f & 1 == 1 && i & 3 == 3 =>
+        {
+            Some(14 + usize::from(j & 7))
+        }
+        _ => None,
+    }
+}
+
+/// Length of a video packet's header, if `bytes` begin with one that isn't scrambled.
+pub(super) fn video_header(bytes: &[u8]) -> Option<usize> {
+    let &[0, 0, 1, 0xe0..=0xef, high, low, ref rest @ ..] = bytes else { return None };
+    let header = match *rest {
+        // MPEG-2: '10', PES_scrambling_control '00'
+        [first, _, len, ..] if first & 0xf0 == 0x80 => 3 + usize::from(len),
+        _ => {
+            let stuffing = rest.iter().take(16).take_while(|&&byte| byte == 0xff).count();
+            let buffer = if rest.get(stuffing)? & 0xc0 == 0x40 { 2 } else { 0 };
+            let at = stuffing + buffer;
+            at + match rest.get(at)? {
+                0x0f => 1,
+                0x21..=0x2f => 5,
+                0x31..=0x3f => 10,
+                _ => return None,
+            }
+        }
+    };
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    (len == 0 || header <= len).then_some(6 + header)
+}
+
+impl Ps {
+    pub(super) const fn new(packs: bool) -> Self {
+        Self {
+            payload: if packs { Payload::Between } else { Payload::Video(0) },
+            left: if packs { 0 } else { UNBOUNDED },
+            ids: [0; STREAMS],
+            streams: [Es::new(); STREAMS],
+            packs,
+        }
+    }
+
+    /// Looks at what comes next and returns how many bytes that were; 0: more are needed.
+    pub(super) fn step(
+        &mut self,
+        fresh: &[u8],
+        last: bool,
+        backlog: &mut Backlog,
+        found: &mut Found,
+    ) -> usize {
+        if self.payload == Payload::Between {
+            return self.packet(fresh, last, backlog, found);
+        }
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let complete = fresh.len() >= left || last;
+        let bytes = fresh.get(..left).unwrap_or(fresh);
+        let taken = match self.payload {
+            Payload::Video(slot) => {
+                let Some(es) = self.streams.get_mut(usize::from(slot)) else { return 0 };
+                let fed = es.feed(slot, bytes, complete, true, backlog, found);
+                if fed.system && fed.taken == 0 {
+                    return self.interrupted(fresh, last, backlog, found);
+                }
+                fed.taken
+            }
+            Payload::Navigation => {
+                backlog.push(bytes.len(), Tag::Is(Part::NotVideo));
+                bytes.len()
+            }
+            _ => self.other(bytes, fresh, complete, last, backlog),
+        };
+        if self.left != UNBOUNDED {
+            // No more than `left` was taken.
+            self.left -= taken as u32;
+            if self.left == 0 {
+                self.payload = Payload::Between;
+                if taken == 0 {
+                    return self.packet(fresh, last, backlog, found);
+                }
+            }
+        }
+        taken
+    }
+
+    /// A system start code where there is video: a packet without length ends, or something is missing.
+    fn interrupted(&mut self, fresh: &[u8], last: bool, backlog: &mut Backlog, found: &mut Found) -> usize {
+        if fresh.len() < LOOK_AHEAD && !last {
+            return 0;
+        }
+        if self.packs {
+            if self.left != UNBOUNDED {
+                self.lose(backlog);
+            }
+            self.payload = Payload::Between;
+            return self.packet(fresh, last, backlog, found);
+        }
+        self.lose(backlog);
+        if pack_header(fresh).is_some() {
+            *self = Self::new(true);
+            return self.packet(fresh, last, backlog, found);
+        }
+        let len = fresh.len().min(4);
+        backlog.push(len, Tag::Is(Part::Undecided));
+        len
+    }
+
+    /// Payload that isn't video. Its length may be wrong and what follows be video all the same, so it is searched
+    /// for pack and video packet headers.
+    fn other(
+        &mut self,
+        bytes: &[u8],
+        fresh: &[u8],
+        complete: bool,
+        last: bool,
+        backlog: &mut Backlog,
+    ) -> usize {
+        let mut tag = match self.payload {
+            Payload::SystemHeader => Tag::Of(GLUE),
+            Payload::Undecided => Tag::Is(Part::Undecided),
+            _ => Tag::Is(Part::NotVideo),
+        };
+        let mut from = 0;
+        while let Some(at) = scan::prefix(bytes, from) {
+            let rest = fresh.get(at..).unwrap_or_default();
+            if rest.len() < LOOK_AHEAD && !last {
+                backlog.push(at, tag);
+                return at;
+            }
+            let packet = pack_header(rest).is_some() || video_header(rest).is_some();
+            let video = self.payload == Payload::Audio && rest.get(3).is_some_and(|&code| code < SYSTEM);
+            if packet || video {
+                backlog.push(at, tag);
+                self.lose(backlog);
+                if packet {
+                    // The packet ends here; nothing is left of it once these bytes are taken.
+                    self.left = at as u32;
+                    return at;
+                }
+                self.payload = Payload::Undecided;
+                tag = Tag::Is(Part::Undecided);
+                backlog.push(3, tag);
+                return at + 3;
+            }
+            from = at + 3;
+        }
+        let tail = if complete { 0 } else { scan::tail(bytes.get(from..).unwrap_or_default()) };
+        backlog.push(bytes.len() - tail, tag);
+        bytes.len() - tail
+    }
+
+    /// Something is missing: every stream is undecided until its next picture.
+    fn lose(&mut self, backlog: &mut Backlog) {
+        for (id, es) in (0..).zip(&mut self.streams) {
+            es.lose(id, backlog);
+        }
+    }
+
+    pub(super) fn finish(&mut self, backlog: &mut Backlog) {
+        for (id, es) in (0..).zip(&mut self.streams) {
+            es.finish(id, backlog);
+        }
+    }
+
+    /// A packet is to begin.
+    fn packet(&mut self, fresh: &[u8], last: bool, backlog: &mut Backlog, found: &mut Found) -> usize {
+        if fresh.len() < LOOK_AHEAD && !last {
+            return 0;
+        }
+        let undecided = Tag::Is(Part::Undecided);
+        let not_video = Tag::Is(Part::NotVideo);
+        let &[0, 0, 1, code @ SYSTEM..=0xff, ref rest @ ..] = fresh else {
+            return self.stray(fresh, last, backlog);
+        };
+        let len = match *rest {
+            [high, low, ..] => usize::from(u16::from_be_bytes([high, low])),
+            _ => 0,
+        };
+        let header = match code {
+            PROGRAM_END => {
+                backlog.retag(GLUE, not_video);
+                backlog.push(4, not_video);
+                return 4;
+            }
+            PACK => {
+                let Some(header) = pack_header(fresh) else { return self.stray(fresh, last, backlog) };
+                found.container = Container::Ps;
+                let header = header.min(fresh.len());
+                backlog.push(header, Tag::Of(GLUE));
+                return header;
+            }
+            0xe0..=0xef => video_header(fresh).unwrap_or(0),
+            _ => 6,
+        };
+        let (payload, tag) = match code {
+            0xe0..=0xef => match self.stream(code).filter(|_| header > 0) {
+                Some((slot, es)) => (Payload::Video(slot), es.tag(slot)),
+                None => {
+                    if let Some((slot, es)) = self.stream(code) {
+                        es.lose(slot, backlog);
+                    }
+                    (Payload::Undecided, undecided)
+                }
+            },
+            0xc0..=0xdf => (Payload::Audio, not_video),
+            SYSTEM_HEADER => (Payload::SystemHeader, Tag::Of(GLUE)),
+            PRIVATE_STREAM_2 if matches!(len, 980 | 1018) => (Payload::Navigation, not_video),
+            0xbc..=0xbf => (Payload::Other, not_video),
+            _ => (Payload::Undecided, undecided),
+        };
+        backlog.retag(GLUE, tag);
+        let header = header.max(6).min(fresh.len());
+        backlog.push(header, tag);
+        self.left = match len {
+            0 if matches!(payload, Payload::Video(_)) => UNBOUNDED,
+            // At most 65535 + 6.
+            _ => (len + 6).saturating_sub(header) as u32,
+        };
+        self.payload = if self.left == 0 { Payload::Between } else { payload };
+        header
+    }
+
+    fn stream(&mut self, id: u8) -> Option<(u8, &mut Es)> {
+        let at = self.ids.iter().position(|&other| other == id || other == 0)?;
+        *self.ids.get_mut(at)? = id;
+        Some((at as u8, self.streams.get_mut(at)?))
+    }
+
+    /// Bytes between packets that begin none. Zeros are stuffing, anything else means damage.
+    fn stray(&mut self, fresh: &[u8], last: bool, backlog: &mut Backlog) -> usize {
+        backlog.retag(GLUE, Tag::Is(Part::Undecided));
+        let zeros = fresh.iter().take_while(|&&byte| byte == 0).count();
+        let begins = matches!(fresh.get(zeros..), Some([1, SYSTEM..=0xff, ..]));
+        let len = match zeros {
+            3.. if begins || (zeros == fresh.len() && !last) => zeros - 2,
+            _ if zeros == fresh.len() => zeros,
+            _ => {
+                self.lose(backlog);
+                let mut next = scan::prefix(fresh, 1);
+                while let Some(at) = next.filter(|at| matches!(fresh.get(at + 3), Some(..SYSTEM))) {
+                    next = scan::prefix(fresh, at + 3);
+                }
+                next.unwrap_or(if last { fresh.len() } else { fresh.len() - scan::tail(fresh) })
+            }
+        };
+        backlog.push(len, Tag::Is(Part::Undecided));
+        len
+    }
+}

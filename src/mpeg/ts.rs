@@ -1,0 +1,314 @@
+//! Transport streams (ISO/IEC 13818-1, 2.4) in packets of 188, 192 (a time stamp before) or 204 bytes (parity after).
+
+use super::backlog::{Backlog, Tag};
+use super::es::Es;
+use super::psi::{ANY, Carries, Psi};
+use super::{Found, Part};
+
+/// Video PIDs that are split; further ones are sealed.
+const STREAMS: usize = 6;
+const PACKET: usize = 188;
+const SYNC: u8 = 0x47;
+/// Bytes of a PES header up to PES_header_data_length.
+const FIXED: u8 = 9;
+
+#[derive(Copy, Clone)]
+struct Stream {
+    pid: u16,
+    /// The last continuity counter; [`ANY`]: none.
+    counter: u8,
+    /// The last packet came twice already.
+    repeated: bool,
+    /// Bytes of the PES header seen, up to [`FIXED`], then those still to skip.
+    header: u8,
+    skip: u8,
+    /// The PES packet can be read: not scrambled, and its start was seen.
+    clear: bool,
+    /// Of the last packet, to tell one sent twice from sixteen lost.
+    print: u64,
+    es: Es,
+}
+
+pub(super) struct Ts {
+    size: u8,
+    /// The packet being taken: its stream, payload left, bytes after it.
+    stream: u8,
+    left: u8,
+    parity: u8,
+    last_seen: u8,
+    psi: Psi,
+    streams: [Stream; STREAMS],
+}
+
+const IDLE: Stream = Stream {
+    pid: 0,
+    counter: ANY,
+    repeated: false,
+    header: FIXED,
+    skip: 0,
+    clear: false,
+    print: 0,
+    es: Es::new(),
+};
+const UNDECIDED: Tag = Tag::Is(Part::Undecided);
+const NOT_VIDEO: Tag = Tag::Is(Part::NotVideo);
+
+/// Where a packet's payload begins, and whether its clock is new. `None`: there is no such packet, it is damaged.
+fn payload(packet: &[u8; PACKET]) -> Option<(usize, bool)> {
+    let field = usize::from(packet[4]);
+    match packet[3] >> 4 & 3 {
+        1 => return Some((4, false)),
+        2 if field == 183 => {}
+        3 if field <= 182 => {}
+        _ => return None,
+    }
+    if field == 0 {
+        return Some((5, false));
+    }
+    // What the flags announce has to fit, and the rest is stuffing: a payload taken for a field rarely looks so.
+    let flags = packet[5];
+    let mut at = 6;
+    for (flag, len) in [(0x10, 6), (0x08, 6), (0x04, 1)] {
+        at += if flags & flag != 0 { len } else { 0 };
+    }
+    for flag in [0x02, 0x01] {
+        at += if flags & flag != 0 { 1 + usize::from(*packet.get(at)?) } else { 0 };
+    }
+    let stuffing = packet.get(at..5 + field)?;
+    stuffing.iter().all(|&byte| byte == 0xff).then_some((5 + field, flags & 0x80 != 0))
+}
+
+impl Ts {
+    pub(super) const fn new(size: u8) -> Self {
+        Self { size, stream: 0, left: 0, parity: 0, last_seen: 0, psi: Psi::new(), streams: [IDLE; STREAMS] }
+    }
+
+    pub(super) const fn size(&self) -> u8 {
+        self.size
+    }
+
+    /// Looks at what comes next and returns how many bytes that were; 0: more are needed.
+    pub(super) fn step(
+        &mut self,
+        fresh: &[u8],
+        last: bool,
+        backlog: &mut Backlog,
+        found: &mut Found,
+    ) -> usize {
+        if self.left > 0 {
+            return self.payload(fresh, backlog, found);
+        }
+        let size = usize::from(self.size);
+        let lead = if size == 192 { 4 } else { 0 };
+        if fresh.len() < 3 * size + 5 && !last {
+            return 0;
+        }
+        // Past the end of the input there is nothing to be wrong.
+        let sync = |at: usize| fresh.get(at + lead).is_none_or(|&byte| byte == SYNC);
+        let next = [sync(0), sync(size), sync(2 * size), sync(3 * size)];
+        let packet =
+            fresh.get(lead..).and_then(|rest| rest.first_chunk::<PACKET>()).filter(|_| fresh.len() >= size);
+        match (packet, next) {
+            (Some(packet), [true, true, ..] | [true, false, true, true]) => {
+                self.packet(packet, size, lead, backlog, found)
+            }
+            (Some(_), [false, true, true, _]) => {
+                backlog.push(size, UNDECIDED);
+                size
+            }
+            _ => {
+                for (id, stream) in (0..).zip(&mut self.streams) {
+                    stream.lose(id, backlog);
+                }
+                let skip = (1..size).find(|&at| sync(at) && sync(at + size) && sync(at + 2 * size));
+                let skip = skip.unwrap_or(size).min(fresh.len());
+                backlog.push(skip, UNDECIDED);
+                skip
+            }
+        }
+    }
+
+    fn packet(
+        &mut self,
+        packet: &[u8; PACKET],
+        size: usize,
+        lead: usize,
+        backlog: &mut Backlog,
+        found: &mut Found,
+    ) -> usize {
+        let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
+        let (damaged, starts) = (packet[1] & 0x80 != 0, packet[1] & 0x40 != 0);
+        let (scrambled, carries_payload, counter) =
+            (packet[3] >> 6 != 0, packet[3] & 0x10 != 0, packet[3] & 15);
+        let tag = match self.slot(pid) {
+            _ if damaged => UNDECIDED,
+            Some(slot) => return self.video(slot, packet, size, lead, backlog),
+            None => match (self.psi.carries(pid), payload(packet)) {
+                (Carries::NotVideo, _) if !carries_payload || self.psi.continues(pid, counter) => NOT_VIDEO,
+                // Nothing but a clock.
+                (_, Some((PACKET.., _))) => NOT_VIDEO,
+                (Carries::Map, Some((at, _))) if !scrambled => {
+                    match self.psi.feed(pid, packet.get(at..).unwrap_or_default(), starts) {
+                        Some(changed) => {
+                            if changed {
+                                self.assign(backlog);
+                            }
+                            NOT_VIDEO
+                        }
+                        None => UNDECIDED,
+                    }
+                }
+                (carries, _) => {
+                    if let Some(codec) = carries.codec() {
+                        found.codec(codec);
+                    }
+                    UNDECIDED
+                }
+            },
+        };
+        backlog.push(size, tag);
+        size
+    }
+
+    #[inline]
+    fn slot(&mut self, pid: u16) -> Option<u8> {
+        if self.streams.get(usize::from(self.last_seen)).is_some_and(|stream| stream.pid == pid && pid != 0) {
+            return Some(self.last_seen);
+        }
+        let slot = self.streams.iter().position(|stream| stream.pid == pid && pid != 0)? as u8;
+        self.last_seen = slot;
+        Some(slot)
+    }
+
+    /// Gives each video PID of the tables a place, and takes it from those that are gone.
+    fn assign(&mut self, backlog: &mut Backlog) {
+        for (id, stream) in (0..).zip(&mut self.streams) {
+            if stream.pid != 0 && self.psi.carries(stream.pid) != Carries::Video {
+                stream.es.lose(id, backlog);
+                *stream = IDLE;
+            }
+        }
+        for pid in self.psi.video() {
+            if !self.streams.iter().any(|stream| stream.pid == pid)
+                && let Some(free) = self.streams.iter_mut().find(|stream| stream.pid == 0)
+            {
+                free.pid = pid;
+            }
+        }
+    }
+
+    fn video(
+        &mut self,
+        slot: u8,
+        packet: &[u8; PACKET],
+        size: usize,
+        lead: usize,
+        backlog: &mut Backlog,
+    ) -> usize {
+        let Some(stream) = self.streams.get_mut(usize::from(slot)) else { return 0 };
+        let counter = packet[3] & 15;
+        let (start, jump) = match payload(packet) {
+            Some((PACKET.., _)) => {
+                backlog.push(size, stream.es.tag(slot));
+                return size;
+            }
+            Some(found) if packet[3] >> 6 == 0 => found,
+            _ => {
+                stream.lose(slot, backlog);
+                stream.counter = counter;
+                backlog.push(size, UNDECIDED);
+                return size;
+            }
+        };
+        let print = packet.last_chunk().map_or(0, |last| u64::from_be_bytes(*last))
+            ^ packet.first_chunk().map_or(0, |first: &[u8; 8]| u64::from_be_bytes(*first).rotate_left(29));
+        if counter == stream.counter && print == stream.print && !stream.repeated {
+            stream.repeated = true;
+            backlog.push(size, stream.es.tag(slot));
+            return size;
+        }
+        if jump || (stream.counter != ANY && counter != (stream.counter + 1) & 15) {
+            stream.lose(slot, backlog);
+        }
+        (stream.counter, stream.print, stream.repeated) = (counter, print, false);
+        if packet[1] & 0x40 != 0 {
+            (stream.header, stream.skip, stream.clear) = (0, 0, true);
+        }
+        // The packet's own header goes with its payload.
+        backlog.push(lead + start, stream.es.tag(slot));
+        (self.stream, self.left, self.parity) = (slot, (PACKET - start) as u8, (size - lead - PACKET) as u8);
+        lead + start
+    }
+
+    /// Payload of a video packet, which is all there.
+    fn payload(&mut self, fresh: &[u8], backlog: &mut Backlog, found: &mut Found) -> usize {
+        let (slot, left) = (self.stream, usize::from(self.left));
+        let bytes = fresh.get(..left).unwrap_or(fresh);
+        let Some(stream) = self.streams.get_mut(usize::from(slot)) else { return 0 };
+        let mut taken = stream.pes_header(slot, bytes, backlog);
+        if taken == 0 {
+            taken = if stream.clear {
+                stream.es.feed(slot, bytes, true, false, backlog, found).taken
+            } else {
+                backlog.push(bytes.len(), UNDECIDED);
+                bytes.len()
+            };
+        }
+        self.left -= taken as u8;
+        if self.left == 0 && self.parity > 0 {
+            let parity = usize::from(self.parity);
+            backlog.push(parity, stream.es.tag(slot));
+            return taken + parity;
+        }
+        taken
+    }
+
+    pub(super) fn finish(&mut self, backlog: &mut Backlog) {
+        for (id, stream) in (0..).zip(&mut self.streams) {
+            stream.es.finish(id, backlog);
+        }
+    }
+}
+
+impl Stream {
+    /// Something is missing.
+    fn lose(&mut self, id: u8, backlog: &mut Backlog) {
+        self.es.lose(id, backlog);
+        self.counter = ANY;
+        // The payload goes on behind what is missing; had it been in the middle of a PES header, it waits for the next.
+        self.clear &= self.header == FIXED && self.skip == 0;
+    }
+
+    /// Takes what is left of a PES header, which belongs to what comes before it.
+    fn pes_header(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog) -> usize {
+        let mut taken = 0;
+        for &byte in bytes {
+            if self.header < FIXED {
+                let valid = match self.header {
+                    0 | 1 => byte == 0,
+                    2 => byte == 1,
+                    3 => byte & 0xf0 == 0xe0,
+                    // '10', PES_scrambling_control '00'
+                    6 => byte & 0xf0 == 0x80,
+                    8 => {
+                        self.skip = byte;
+                        true
+                    }
+                    _ => true,
+                };
+                self.header += 1;
+                if !valid {
+                    (self.header, self.clear) = (FIXED, false);
+                    self.es.lose(id, backlog);
+                }
+            } else if self.skip > 0 {
+                self.skip -= 1;
+            } else {
+                break;
+            }
+            taken += 1;
+        }
+        backlog.push(taken, self.es.tag(id));
+        taken
+    }
+}

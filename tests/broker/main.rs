@@ -1,0 +1,10 @@
+//! The broker, driven by terminals made of `link` and texts, on virtual time.
+#![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod hostile;
+mod identity;
+mod lanes;
+mod lists;
+mod queries;
+mod world;
