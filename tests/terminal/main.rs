@@ -9,6 +9,7 @@ mod lists;
 mod policy;
 mod properties;
 mod requests;
+mod texts;
 mod transcript;
 mod transfers;
 mod wire;

@@ -7,6 +7,12 @@ use p2pgate::route::Attribute;
 use p2pgate::terminal::Event;
 use proptest::prelude::*;
 
+/// PROPTEST_CASES asks for more.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 48, ..config } }
+}
+
 fn attribute() -> impl Strategy<Value = Attribute> {
     prop_oneof![
         Just(Attribute::Confidential),
@@ -52,7 +58,7 @@ fn shares(mut world: World, attribute: Attribute, length: usize, tunnel: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn any_order_of_polls_and_portions_gives_the_same(
@@ -125,6 +131,30 @@ proptest! {
         works(&mut world, 0, 1);
     }
 
+    /// Whatever applications do and whatever breaks, afterwards a call and a transfer work.
+    #[test]
+    fn any_deeds_in_any_order_wedge_nobody(deeds in prop::collection::vec(deed(), 1..80)) {
+        let mut world = pair();
+        world.permit(0, &["Ib"], &[]);
+        for node in &mut world.nodes {
+            (node.auto_accept, node.auto_store) = (false, false);
+        }
+        for (node, deed) in deeds {
+            act(&mut world, node, deed);
+        }
+        world.settle();
+        world.pass(600_000);
+        for node in 0..2 {
+            prop_assert_eq!(world.open_pipes(node).len(), 1);
+            world.nodes[node].terminal.set_load(0);
+            (world.nodes[node].auto_accept, world.nodes[node].auto_store) = (true, true);
+        }
+        prop_assert_eq!(world.broker.counts().grants, 0);
+        world.permit(1, &["Ia"], &[]);
+        works(&mut world, 0, 1);
+        prop_assert!(world.nodes[1].terminal.is_registered());
+    }
+
     #[test]
     fn random_bytes_at_the_callees_port_never_panic(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..80), 1..6), start in 0_usize..4) {
         let mut world = pair();
@@ -137,6 +167,127 @@ proptest! {
         world.pass(6_000);
         prop_assert!(world.pipes[&pipe].dead || world.pipes[&pipe].closing[1]);
         works(&mut world, 0, 1);
+    }
+}
+
+/// What an application may do, wisely or not.
+#[derive(Clone, Debug)]
+enum Deed {
+    Call(usize),
+    Close(usize),
+    Offer(usize, Attribute),
+    Accept(usize, u64),
+    Refuse(usize),
+    Abandon(usize),
+    Stored(usize, bool),
+    Seal(usize, bool, u64, usize),
+    End(usize, bool),
+    Permit(bool),
+    Load(u8),
+    Cut(prop::sample::Index),
+    Forget(prop::sample::Index),
+    Step(usize),
+    Wait(u64),
+}
+
+fn deed() -> impl Strategy<Value = (usize, Deed)> {
+    let session = 0..4_usize;
+    let deed = prop_oneof![
+        4 => (0..2_usize).prop_map(Deed::Call),
+        1 => session.clone().prop_map(Deed::Close),
+        4 => (session.clone(), attribute()).prop_map(|(session, attribute)| Deed::Offer(session, attribute)),
+        4 => (session.clone(), 0..3_000_u64).prop_map(|(session, offset)| Deed::Accept(session, offset)),
+        1 => session.clone().prop_map(Deed::Refuse),
+        1 => session.clone().prop_map(Deed::Abandon),
+        2 => (session.clone(), any::<bool>()).prop_map(|(session, stored)| Deed::Stored(session, stored)),
+        4 => (session.clone(), any::<bool>(), 0..3_000_u64, 0..2_500_usize)
+            .prop_map(|(session, rest, offset, length)| Deed::Seal(session, rest, offset, length)),
+        2 => (session, any::<bool>()).prop_map(|(session, rest)| Deed::End(session, rest)),
+        1 => any::<bool>().prop_map(Deed::Permit),
+        1 => any::<u8>().prop_map(Deed::Load),
+        1 => any::<prop::sample::Index>().prop_map(Deed::Cut),
+        1 => any::<prop::sample::Index>().prop_map(Deed::Forget),
+        12 => (1..30_usize).prop_map(Deed::Step),
+        2 => (0..130_000_u64).prop_map(Deed::Wait),
+    ];
+    (0..2_usize, deed)
+}
+
+/// One deed. What it comes to doesn't matter here, as long as it is an answer.
+fn act(world: &mut World, node: usize, deed: Deed) {
+    let now = world.now;
+    let sessions: Vec<_> = world
+        .events(node)
+        .iter()
+        .rev()
+        .filter_map(|event| match event {
+            Event::Connected { session, .. } | Event::Expected { session } | Event::Permitted { session } => {
+                Some(*session)
+            }
+            _ => None,
+        })
+        .collect();
+    let id = |index: usize| sessions.get(index).copied();
+    let other = world.nodes[1 - node].identifier.clone();
+    let terminal = &mut world.nodes[node].terminal;
+    let mut buffer = vec![0; 4_000];
+    let class = |rest| if rest { p2pgate::mpeg::Class::Rest } else { p2pgate::mpeg::Class::Sealed };
+    match deed {
+        Deed::Call(0) => drop(terminal.call(&crate::world::identifier("nobody"), now)),
+        Deed::Call(_) => drop(terminal.call(&other, now)),
+        Deed::Close(at) => id(at).into_iter().for_each(|id| terminal.close(id)),
+        Deed::Offer(at, attribute) => {
+            if let Some(id) = id(at) {
+                let _ = terminal.offer(id, &offer(&[0; 3_000], attribute), now);
+            }
+        }
+        Deed::Accept(at, offset) => {
+            if let Some(id) = id(at)
+                && terminal.accept(id, offset, now).is_ok()
+            {
+                world.nodes[node].received.insert(id, vec![0; offset as usize]);
+            }
+        }
+        Deed::Refuse(at) => drop(id(at).map(|id| terminal.refuse(id, "no", now))),
+        Deed::Abandon(at) => drop(id(at).map(|id| terminal.abandon(id, "no", now))),
+        Deed::Stored(at, stored) => {
+            let stored = if stored { Ok(()) } else { Err("no") };
+            let _ = id(at).map(|id| terminal.stored(id, stored, now));
+        }
+        Deed::Seal(at, rest, offset, length) => {
+            let piece = p2pgate::terminal::Piece { class: class(rest), segment: 0, offset, length };
+            if let Some(Ok((link, range))) = id(at).map(|id| terminal.seal(id, piece, &mut buffer, now)) {
+                world.write(crate::world::End::Node(node, link), &buffer[range]);
+            }
+        }
+        Deed::End(at, rest) => {
+            let sealed = id(at).map(|id| terminal.seal_end(id, class(rest), 1, None, &mut buffer, now));
+            if let Some(Ok((link, range))) = sealed {
+                world.write(crate::world::End::Node(node, link), &buffer[range]);
+            }
+        }
+        Deed::Permit(add) => {
+            let names = [other.as_str()];
+            let (add, delete) = if add { (&names[..], &[][..]) } else { (&[][..], &names[..]) };
+            world.permit(node, add, delete);
+        }
+        Deed::Load(load) => terminal.set_load(load),
+        Deed::Cut(pick) | Deed::Forget(pick) => {
+            let pipes = world.open_pipes(node);
+            if !pipes.is_empty() {
+                let pipe = pipes[pick.index(pipes.len())];
+                match deed {
+                    Deed::Cut(_) => world.cut(pipe),
+                    _ => world.pipes.get_mut(&pipe).unwrap().to[1].clear(),
+                }
+            }
+        }
+        Deed::Step(steps) => {
+            for _ in 0..steps {
+                world.step();
+            }
+        }
+        Deed::Wait(time) => world.pass(time),
     }
 }
 

@@ -207,11 +207,7 @@ fn a_lane_that_breaks_fails_the_transfer_at_both_ends_and_the_session_stays() {
             world.events(node).iter().any(|event| matches!(event, Event::TransferFailed { .. }))
         };
         assert!(has(0) && has(1), "{attribute:?}");
-        assert!(
-            world.events(0).contains(&failed(session, TransferFailure::LaneLost)),
-            "{:?}",
-            world.events(0)
-        );
+        assert!(world.events(1).contains(&failed(there, TransferFailure::LaneLost)));
         lanes_are_gone(&world);
         assert!(world.nodes[1].arrived.is_empty());
         works(&mut world, 0, session, Attribute::Split);
@@ -311,11 +307,11 @@ fn what_does_not_move_ends_by_itself() {
     world.pass(121_000);
     for node in 0..2 {
         assert!(world.events(node).iter().any(|event| matches!(event, Event::TransferFailed { .. })));
-        assert_eq!(
-            count(&world, node, failed(sessions[node], TransferFailure::Idle)).min(1),
-            usize::from(node == 0 || count(&world, 1, failed(sessions[1], TransferFailure::Idle)) > 0)
-        );
     }
+    // Whichever notices first tells the other.
+    let idle = |node: usize| count(&world, node, failed(sessions[node], TransferFailure::Idle));
+    assert!(idle(0) + idle(1) > 0);
+    lanes_are_gone(&world);
     world.pass(241_000);
     for node in 0..2 {
         assert!(world.events(node).iter().any(|event| matches!(event, Event::Closed { .. })));

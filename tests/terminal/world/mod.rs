@@ -472,7 +472,7 @@ impl World {
                 place.arrived.push(data);
                 place.hashes.push(hash);
                 if place.auto_store {
-                    place.terminal.stored(session, Ok(()), now).unwrap();
+                    let _ = place.terminal.stored(session, Ok(()), now);
                 }
             }
             _ => {}
@@ -482,9 +482,10 @@ impl World {
     pub fn accept(&mut self, node: usize, session: SessionId) {
         let now = self.now;
         let node = &mut self.nodes[node];
-        let start = node.start.clone();
-        node.received.insert(session, start);
-        node.terminal.accept(session, node.resume_at, now).unwrap();
+        // Err: the offer was withdrawn before its event was taken.
+        if node.terminal.accept(session, node.resume_at, now).is_ok() {
+            node.received.insert(session, node.start.clone());
+        }
     }
 
     fn send_all(&mut self, node: usize, session: SessionId, start: u64) {
@@ -492,6 +493,10 @@ impl World {
         let Some(sending) = self.nodes[node].sending.remove(&session) else { return };
         let terminal = &mut self.nodes[node].terminal;
         let most = terminal.max_payload(session);
+        if most == 0 {
+            // The transfer ended before its event was taken.
+            return;
+        }
         let mut offset = 0_u64;
         let mut buffer = vec![0; HEADROOM + most + TAILROOM];
         let mut frames = Vec::new();
