@@ -122,11 +122,9 @@ impl Control {
         self.address = AddressState::Unsent;
     }
 
-    /// Tells the broker when there is room; a broker that isn't told finds out by itself.
+    /// Tells the broker, now or when it is there again; if more wait than there is room for, it finds out by itself.
     pub(super) fn release(&mut self, handle: Handle) {
-        if self.is_online() {
-            let _ = self.releases.push(handle);
-        }
+        let _ = self.releases.push(handle);
     }
 }
 
@@ -159,7 +157,8 @@ impl Machine<'_> {
         let link = control.link;
         let failures = control.failures.saturating_add(1);
         let again = !matches!(cause, OfflineCause::NotEnrolled | OfflineCause::Displaced);
-        *control = Control { failures, ..Control::OFF };
+        let releases = core::mem::take(&mut control.releases);
+        *control = Control { failures, releases, ..Control::OFF };
         if again {
             let backoff = BACKOFF_MS.saturating_mul(1 << u32::from(failures.min(7) - 1)).min(BACKOFF_MAX_MS);
             // A quarter of it by chance, so that a broker that comes back isn't met by everybody at once.
