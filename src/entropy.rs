@@ -31,6 +31,14 @@ impl Entropy {
         (entropy, next_seed)
     }
 
+    /// From entropy of an operating system's, which needs no help.
+    #[cfg(feature = "broker")]
+    pub(crate) fn from_system(fresh: &[u8; 32]) -> Self {
+        let mut entropy = Self { state: [0; 32] };
+        entropy.add(fresh);
+        entropy
+    }
+
     /// Mixes further entropy in.
     pub(crate) fn add(&mut self, fresh: &[u8; 32]) {
         let mut old = self.state;

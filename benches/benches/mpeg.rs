@@ -53,7 +53,7 @@ fn pictures(seconds: usize) -> Vec<Vec<u8>> {
             out.extend([0, 0, 1, 0xb3, 0x78, 0x04, 0x38, 0x33, 0xff, 0xff, 0xe0, 0x18]);
             out.extend([0, 0, 1, 0xb5, 0x14, 0x8a, 0, 1, 0, 0, 0, 0, 1, 0xb8, 0, 8, 0, 0]);
         }
-        out.extend([0, 0, 1, 0, 0, kind << 3 | 7, 0xff, 0xf8 | u8::from(kind > 1) * 3]);
+        out.extend([0, 0, 1, 0, 0, kind << 3 | 7, 0xff, 0xf8 | (u8::from(kind > 1) * 3)]);
         out.extend(&[[0x80], [0xb8]][usize::from(kind > 2)][..usize::from(kind > 1)]);
         let codes = [[0xff, 0xff], [0x22, 0xff], [0x22, 0x22]][usize::from(kind - 1)];
         out.extend([

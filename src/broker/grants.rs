@@ -70,7 +70,7 @@ impl Broker {
     ) -> Option<(GrantId, Handle)> {
         self.make_room(caller, now)?;
         let id = self.next_id();
-        let handle = *self.random.half();
+        let handle = self.entropy.draw();
         let grant = Grant {
             handle,
             caller: caller.clone(),

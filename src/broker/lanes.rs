@@ -69,7 +69,7 @@ impl Broker {
         size: Option<u64>,
         now: u64,
     ) -> Option<[Secret<32>; 2]> {
-        let secrets = [self.random.secret(), self.random.secret()];
+        let secrets = [self.entropy.draw(), self.entropy.draw()];
         let tokens = [digest(&secrets[0]), digest(&secrets[1])];
         let id = self.next_id();
         self.grants.get_mut(grant)?.lanes.insert(id);
@@ -81,7 +81,7 @@ impl Broker {
         let pair = Pair { grant, limit, tunnel: size.is_none(), tokens, ends: [End::Due; 2], expires };
         self.lanes.pairs.insert(id, pair);
         self.timers.arm(expires, Timer::Pair(id));
-        Some(secrets.map(|secret| Secret::new(*secret)))
+        Some(secrets.map(Secret::new))
     }
 
     /// A connection's preamble had a token: `false` if it is none that is open.

@@ -20,7 +20,6 @@ mod lanes;
 mod limits;
 mod log;
 mod query;
-mod random;
 mod registration;
 mod registry;
 mod relay;
@@ -31,6 +30,7 @@ pub use config::Config;
 pub use event::{Counts, Event, Input, Next, StoreOperation, Stored};
 pub use log::{Level, LogRecord, Outcome, What};
 
+use crate::entropy::Entropy;
 use crate::identifier::IdentifierError;
 use crate::link::{MaxRecord, Parsed, Preamble, PublicKey, Record, SecretKey, record};
 use alloc::collections::{BTreeMap, VecDeque};
@@ -42,7 +42,6 @@ use grants::Grants;
 use lanes::Lanes;
 use limits::source_of;
 use query::{Query, QueryId};
-use random::Generator;
 use registration::Pending;
 use registry::Registry;
 use sha2::{Digest, Sha256};
@@ -64,7 +63,7 @@ pub const MAX_INPUT: usize = 2 + connection::MAX_RECORD.get() as usize;
 pub struct Broker {
     config: Config,
     key: SecretKey,
-    random: Generator,
+    entropy: Entropy,
     net: Net,
     /// Handshakes by source, and in all.
     sources: BTreeMap<IpAddr, usize>,
@@ -98,7 +97,7 @@ impl Broker {
             },
             config,
             key,
-            random: Generator::new(entropy),
+            entropy: Entropy::from_system(&entropy),
             sources: BTreeMap::new(),
             handshakes: 0,
             registry: Registry::default(),
@@ -113,7 +112,7 @@ impl Broker {
 
     /// Mixes in further entropy, at any time.
     pub fn add_entropy(&mut self, entropy: [u8; 32]) {
-        self.random.add(entropy);
+        self.entropy.add(&entropy);
     }
 
     /// What terminals pin.
@@ -211,7 +210,7 @@ impl Broker {
         };
         let record = &mut bytes[..length];
         if matches!(connection.state, State::Handshake(_)) {
-            let ephemeral = *self.random.secret();
+            let ephemeral = self.entropy.draw();
             if let Err(error) = connection.shake_hands(&self.key, ephemeral, record) {
                 return self.refuse(id, What::Handshake(error), now);
             }

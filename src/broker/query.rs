@@ -251,9 +251,9 @@ impl Broker {
             return self.fail(id, No::TOO_MANY_GRANTS);
         };
         let credentials = Credentials {
-            password: self.random.half(),
-            callee_password: self.random.half(),
-            key: self.random.secret(),
+            password: Zeroizing::new(self.entropy.draw()),
+            callee_password: Zeroizing::new(self.entropy.draw()),
+            key: Zeroizing::new(self.entropy.draw()),
         };
         let accepted = Accepted { transaction, callee_password: None };
         self.net.send(caller_link, &Message::Accepted(accepted));

@@ -2,8 +2,9 @@
 
 use super::{MAX_LAG, Part};
 
-/// A wait may hold up this many bytes before it is ended as undecided; the rest of [`MAX_LAG`] is for looking ahead.
-const LONGEST_WAIT: usize = MAX_LAG - 1024;
+/// A wait may hold up this many bytes before it is ended as undecided: a header run, and what may lie between its
+/// pieces. The rest of [`MAX_LAG`] is for looking ahead.
+const LONGEST_WAIT: usize = MAX_LAG - 2624;
 const RUNS: usize = 24;
 /// Runs that one step may add.
 const ROOM: usize = 8;
@@ -129,14 +130,12 @@ impl Backlog {
 
     /// Takes the first run, if it is decided.
     pub(super) fn pop(&mut self) -> Option<(Part, usize)> {
-        match self.peek() {
-            Some((part, len)) => {
-                self.runs().rotate_left(1);
-                self.count -= 1;
-                Some((part, len))
-            }
-            None => None,
+        let first = self.peek()?;
+        if self.count > 1 {
+            self.runs().rotate_left(1);
         }
+        self.count -= 1;
+        Some(first)
     }
 
     #[inline]

@@ -189,6 +189,28 @@ impl Es {
         Fed::taken(bytes.len())
     }
 
+    /// Takes a payload in which nothing begins or ends; most are.
+    #[inline]
+    pub(super) fn goes_through(&mut self, bytes: &[u8]) -> bool {
+        let row = self.row;
+        let mut from = 0;
+        if self.held > 0 || self.want > 0 || matches!(self.state, State::Run | State::Header) {
+            return false;
+        }
+        while let Some(at) = scan::prefix(bytes, from) {
+            if !bytes.get(at + 3).is_some_and(|&code| self.goes_on(code)) {
+                self.row = row;
+                return false;
+            }
+            from = at + 4;
+        }
+        let through = scan::tail(bytes.get(from..).unwrap_or_default()) == 0;
+        if !through {
+            self.row = row;
+        }
+        through
+    }
+
     /// A slice in its place, which changes nothing. In MPEG-2 every row has its slices, in MPEG-1 one may cover many.
     #[inline]
     fn goes_on(&mut self, code: u8) -> bool {

@@ -7,6 +7,10 @@ use super::{Container, Found, Part, scan};
 
 /// Video streams of a program stream that are split; further ones are sealed.
 const STREAMS: usize = 4;
+/// Packets up to this size that aren't video are looked at whole: those of discs (2048 and 2324 bytes) are smaller.
+const CHECKED: usize = 2560;
+/// Zeros that may follow a packet.
+const STUFFING: [u8; 16] = [0; 16];
 /// What a packet's header may need: start code, length, flags, 255 bytes of header data.
 const LOOK_AHEAD: usize = 6 + 3 + 255;
 const UNBOUNDED: u32 = u32::MAX;
@@ -14,7 +18,7 @@ const UNBOUNDED: u32 = u32::MAX;
 const PROGRAM_END: u8 = 0xb9;
 const PACK: u8 = 0xba;
 const SYSTEM_HEADER: u8 = 0xbb;
-const PRIVATE_STREAM_2: u8 = 0xbf;
+const AUDIO: u8 = 0xc0;
 
 #[derive(Copy, Clone, Eq, PartialEq)]
 enum Payload {
@@ -24,8 +28,8 @@ enum Payload {
     /// MPEG audio, whose stream numbers are one wrong bit away from video's.
     Audio,
     Other,
-    /// A DVD's navigation packets have a fixed size and are full of small numbers that look like start codes.
-    Navigation,
+    /// Not video, and another packet begins where this one ends.
+    Checked,
     /// Goes with the packet that follows.
     SystemHeader,
     Undecided,
@@ -58,12 +62,26 @@ pub(super) fn pack_header(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Length of a video packet's header, if `bytes` begin with one that isn't scrambled.
-pub(super) fn video_header(bytes: &[u8]) -> Option<usize> {
-    let &[0, 0, 1, 0xe0..=0xef, high, low, ref rest @ ..] = bytes else { return None };
+/// Bytes of the fields that the second flag byte of an MPEG-2 PES header announces: PTS and DTS, ESCR, ES rate, trick
+/// mode, copyright, CRC. `None`: they can't be told, as there is an extension.
+pub(super) fn announced(flags: u8) -> Option<u8> {
+    let fields = [(0x80, 5), (0x40, 5), (0x20, 6), (0x10, 3), (0x08, 1), (0x04, 1), (0x02, 2)];
+    (flags & 1 == 0).then(|| fields.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, len)| len).sum())
+}
+
+/// Length of the header of a packet of video, sound or a private stream, if `bytes` begin with one that is not
+/// scrambled and whose parts go together.
+pub(super) fn packet_header(bytes: &[u8]) -> Option<usize> {
+    let &[0, 0, 1, _, high, low, ref rest @ ..] = bytes else { return None };
     let header = match *rest {
-        // MPEG-2: '10', PES_scrambling_control '00'
-        [first, _, len, ..] if first & 0xf0 == 0x80 => 3 + usize::from(len),
+        // MPEG-2: '10', PES_scrambling_control '00'; what no flag announces is stuffing.
+        [first, flags, len, ref fields @ ..] if first & 0xf0 == 0x80 => {
+            let stuffing = fields.get(..usize::from(len))?.get(announced(flags).unwrap_or(len).into()..)?;
+            if stuffing.iter().any(|&byte| byte != 0xff) {
+                return None;
+            }
+            3 + usize::from(len)
+        }
         _ => {
             let stuffing = rest.iter().take(16).take_while(|&&byte| byte == 0xff).count();
             let buffer = if rest.get(stuffing)? & 0xc0 == 0x40 { 2 } else { 0 };
@@ -78,6 +96,24 @@ pub(super) fn video_header(bytes: &[u8]) -> Option<usize> {
     };
     let len = usize::from(u16::from_be_bytes([high, low]));
     (len == 0 || header <= len).then_some(6 + header)
+}
+
+/// As [`packet_header`], of video.
+pub(super) fn video_header(bytes: &[u8]) -> Option<usize> {
+    packet_header(bytes).filter(|_| matches!(bytes.get(3), Some(0xe0..=0xef)))
+}
+
+/// Whether the packet that ends at `end` is followed by another, by zeros, or by the end of the input. `None`: more
+/// bytes are needed to tell.
+fn ends_well(fresh: &[u8], end: usize, last: bool) -> Option<bool> {
+    match fresh.get(end..) {
+        Some(&[0, 0, 1, code, ..]) => Some(code >= SYSTEM),
+        Some(rest) if rest.starts_with(&STUFFING) => Some(true),
+        Some(rest) if rest.len() >= STUFFING.len() => Some(false),
+        Some(rest) if last => Some(rest.is_empty()),
+        None if last => Some(false),
+        _ => None,
+    }
 }
 
 impl Ps {
@@ -113,10 +149,6 @@ impl Ps {
                     return self.interrupted(fresh, last, backlog, found);
                 }
                 fed.taken
-            }
-            Payload::Navigation => {
-                backlog.push(bytes.len(), Tag::Is(Part::NotVideo));
-                bytes.len()
             }
             _ => self.other(bytes, fresh, complete, last, backlog),
         };
@@ -177,7 +209,9 @@ impl Ps {
                 backlog.push(at, tag);
                 return at;
             }
-            let packet = pack_header(rest).is_some() || video_header(rest).is_some();
+            // Small numbers, of which navigation packets are full, look like start codes.
+            let checked = self.payload == Payload::Checked;
+            let packet = pack_header(rest).is_some() || (!checked && video_header(rest).is_some());
             let video = self.payload == Payload::Audio && rest.get(3).is_some_and(|&code| code < SYSTEM);
             if packet || video {
                 backlog.push(at, tag);
@@ -252,10 +286,22 @@ impl Ps {
                     (Payload::Undecided, undecided)
                 }
             },
-            0xc0..=0xdf => (Payload::Audio, not_video),
-            SYSTEM_HEADER => (Payload::SystemHeader, Tag::Of(GLUE)),
-            PRIVATE_STREAM_2 if matches!(len, 980 | 1018) => (Payload::Navigation, not_video),
-            0xbc..=0xbf => (Payload::Other, not_video),
+            0xbd | AUDIO..=0xdf if packet_header(fresh).is_none() => {
+                self.lose(backlog);
+                (Payload::Undecided, undecided)
+            }
+            0xbb..=0xdf if 6 + len > CHECKED => {
+                (if code < AUDIO { Payload::Other } else { Payload::Audio }, not_video)
+            }
+            0xbb..=0xdf => match ends_well(fresh, 6 + len, last) {
+                None => return 0,
+                Some(false) => {
+                    self.lose(backlog);
+                    (Payload::Undecided, undecided)
+                }
+                _ if code == SYSTEM_HEADER => (Payload::SystemHeader, Tag::Of(GLUE)),
+                _ => (if code < AUDIO { Payload::Checked } else { Payload::Audio }, not_video),
+            },
             _ => (Payload::Undecided, undecided),
         };
         backlog.retag(GLUE, tag);

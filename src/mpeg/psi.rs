@@ -75,6 +75,8 @@ pub(super) struct Psi {
     table: u8,
     owner: u16,
     usable: bool,
+    /// Nothing but sections, their CRCs right as far as they have come, in the packet being read.
+    sound: bool,
     /// Descriptors or names to skip, and the entry being read.
     skip: u16,
     field: u8,
@@ -96,6 +98,7 @@ impl Psi {
             table: 0,
             owner: 0,
             usable: false,
+            sound: false,
             skip: 0,
             field: 0,
             bytes: [0; 5],
@@ -141,6 +144,7 @@ impl Psi {
     pub(super) fn feed(&mut self, pid: u16, payload: &[u8], starts: bool) -> Option<bool> {
         let mut changed = false;
         let mut rest = payload;
+        self.sound = true;
         if starts {
             let (&pointer, sections) = payload.split_first()?;
             let (end, sections) = sections.split_at_checked(usize::from(pointer))?;
@@ -155,7 +159,7 @@ impl Psi {
         for &byte in rest {
             changed |= self.byte(byte);
         }
-        Some(changed)
+        self.sound.then_some(changed)
     }
 
     fn begin(&mut self, pid: u16) {
@@ -202,6 +206,9 @@ impl Psi {
             1 => self.bytes[0] = byte,
             2 => {
                 let len = u16::from_be_bytes([self.bytes[0] & 0x0f, byte]);
+                // section_syntax_indicator, '0'
+                self.sound &= self.bytes[0] & 0xc0 == 0x80;
+                self.usable &= self.sound;
                 let least = if self.table == PAT { 9 } else { 13 };
                 self.usable &= (least..=1021).contains(&len);
                 self.len = 3 + len;
@@ -220,7 +227,8 @@ impl Psi {
         if self.len == 0 || self.at < self.len {
             return false;
         }
-        let changed = self.usable && self.crc == 0 && self.commit();
+        self.sound &= self.crc == 0;
+        let changed = self.usable && self.sound && self.commit();
         self.discard();
         // Another section may follow in the same packet.
         let pid = self.pid;

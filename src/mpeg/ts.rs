@@ -3,7 +3,7 @@
 use super::backlog::{Backlog, Tag};
 use super::es::Es;
 use super::psi::{ANY, Carries, Psi};
-use super::{Found, Part};
+use super::{Found, Part, ps};
 
 /// Video PIDs that are split; further ones are sealed.
 const STREAMS: usize = 6;
@@ -19,11 +19,14 @@ struct Stream {
     counter: u8,
     /// The last packet came twice already.
     repeated: bool,
-    /// Bytes of the PES header seen, up to [`FIXED`], then those still to skip.
+    /// Bytes of the PES header seen, up to [`FIXED`], then those still to skip, of which the last are stuffing.
     header: u8,
     skip: u8,
+    stuffing: u8,
     /// The PES packet can be read: not scrambled, and its start was seen.
     clear: bool,
+    /// All of the last packet is as the stream goes on.
+    even: bool,
     /// Of the last packet, to tell one sent twice from sixteen lost.
     print: u64,
     es: Es,
@@ -36,6 +39,8 @@ pub(super) struct Ts {
     left: u8,
     parity: u8,
     last_seen: u8,
+    /// The next packet's beginning is a guess.
+    resynced: bool,
     psi: Psi,
     streams: [Stream; STREAMS],
 }
@@ -46,7 +51,9 @@ const IDLE: Stream = Stream {
     repeated: false,
     header: FIXED,
     skip: 0,
+    stuffing: 0,
     clear: false,
+    even: false,
     print: 0,
     es: Es::new(),
 };
@@ -80,7 +87,16 @@ fn payload(packet: &[u8; PACKET]) -> Option<(usize, bool)> {
 
 impl Ts {
     pub(super) const fn new(size: u8) -> Self {
-        Self { size, stream: 0, left: 0, parity: 0, last_seen: 0, psi: Psi::new(), streams: [IDLE; STREAMS] }
+        Self {
+            size,
+            stream: 0,
+            left: 0,
+            parity: 0,
+            last_seen: 0,
+            resynced: false,
+            psi: Psi::new(),
+            streams: [IDLE; STREAMS],
+        }
     }
 
     pub(super) const fn size(&self) -> u8 {
@@ -105,14 +121,17 @@ impl Ts {
         }
         // Past the end of the input there is nothing to be wrong.
         let sync = |at: usize| fresh.get(at + lead).is_none_or(|&byte| byte == SYNC);
-        let next = [sync(0), sync(size), sync(2 * size), sync(3 * size)];
+        // Two of the next three have to agree with this one: a packet cut short is often followed by one right byte.
+        let wrong = [1, 2, 3].into_iter().filter(|&packet| !sync(packet * size)).count();
+        let agree = wrong == 0 || (wrong == 1 && fresh.len() > 3 * size + lead);
         let packet =
             fresh.get(lead..).and_then(|rest| rest.first_chunk::<PACKET>()).filter(|_| fresh.len() >= size);
-        match (packet, next) {
-            (Some(packet), [true, true, ..] | [true, false, true, true]) => {
+        match packet {
+            Some(packet) if agree && sync(0) && !self.resynced => {
                 self.packet(packet, size, lead, backlog, found)
             }
-            (Some(_), [false, true, true, _]) => {
+            Some(_) if agree && (!sync(0) || self.resynced) && fresh.len() > 2 * size + lead => {
+                self.resynced = false;
                 backlog.push(size, UNDECIDED);
                 size
             }
@@ -120,6 +139,7 @@ impl Ts {
                 for (id, stream) in (0..).zip(&mut self.streams) {
                     stream.lose(id, backlog);
                 }
+                self.resynced = true;
                 let skip = (1..size).find(|&at| sync(at) && sync(at + size) && sync(at + 2 * size));
                 let skip = skip.unwrap_or(size).min(fresh.len());
                 backlog.push(skip, UNDECIDED);
@@ -224,15 +244,20 @@ impl Ts {
             ^ packet.first_chunk().map_or(0, |first: &[u8; 8]| u64::from_be_bytes(*first).rotate_left(29));
         if counter == stream.counter && print == stream.print && !stream.repeated {
             stream.repeated = true;
-            backlog.push(size, stream.es.tag(slot));
+            backlog.push(size, if stream.even { stream.es.tag(slot) } else { UNDECIDED });
             return size;
         }
         if jump || (stream.counter != ANY && counter != (stream.counter + 1) & 15) {
             stream.lose(slot, backlog);
         }
-        (stream.counter, stream.print, stream.repeated) = (counter, print, false);
+        (stream.counter, stream.print, stream.repeated, stream.even) = (counter, print, false, true);
         if packet[1] & 0x40 != 0 {
             (stream.header, stream.skip, stream.clear) = (0, 0, true);
+        }
+        let bytes = packet.get(start..).unwrap_or_default();
+        if stream.header == FIXED && stream.skip == 0 && stream.clear && stream.es.goes_through(bytes) {
+            backlog.push(size, stream.es.tag(slot));
+            return size;
         }
         // The packet's own header goes with its payload.
         backlog.push(lead + start, stream.es.tag(slot));
@@ -245,6 +270,7 @@ impl Ts {
         let (slot, left) = (self.stream, usize::from(self.left));
         let bytes = fresh.get(..left).unwrap_or(fresh);
         let Some(stream) = self.streams.get_mut(usize::from(slot)) else { return 0 };
+        let before = stream.es.tag(slot);
         let mut taken = stream.pes_header(slot, bytes, backlog);
         if taken == 0 {
             taken = if stream.clear {
@@ -254,6 +280,8 @@ impl Ts {
                 bytes.len()
             };
         }
+        // Where something waits, it may be for two pictures.
+        stream.even &= stream.es.tag(slot) == before && before != Tag::Of(slot);
         self.left -= taken as u8;
         if self.left == 0 && self.parity > 0 {
             let parity = usize::from(self.parity);
@@ -290,18 +318,27 @@ impl Stream {
                     3 => byte & 0xf0 == 0xe0,
                     // '10', PES_scrambling_control '00'
                     6 => byte & 0xf0 == 0x80,
-                    8 => {
-                        self.skip = byte;
+                    7 => {
+                        self.stuffing = ps::announced(byte).unwrap_or(u8::MAX);
                         true
+                    }
+                    8 => {
+                        let fields = if self.stuffing == u8::MAX { byte } else { self.stuffing };
+                        (self.skip, self.stuffing) = (byte, byte.saturating_sub(fields));
+                        fields <= byte
                     }
                     _ => true,
                 };
                 self.header += 1;
                 if !valid {
-                    (self.header, self.clear) = (FIXED, false);
+                    (self.header, self.skip, self.clear) = (FIXED, 0, false);
                     self.es.lose(id, backlog);
                 }
             } else if self.skip > 0 {
+                if self.skip <= self.stuffing && byte != 0xff {
+                    (self.skip, self.clear) = (1, false);
+                    self.es.lose(id, backlog);
+                }
                 self.skip -= 1;
             } else {
                 break;

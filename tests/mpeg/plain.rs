@@ -144,9 +144,9 @@ pub fn transport(data: &[u8], size: usize, video: &[u16], other: &[u16]) -> Layo
         if packet[1] & 0x40 != 0 {
             header.clear();
         }
-        for place in at + from..at + 188 {
+        for (place, &byte) in data.iter().enumerate().take(at + 188).skip(at + from) {
             if header.len() < 9 || header.len() < 9 + usize::from(header[8]) {
-                header.push(data[place]);
+                header.push(byte);
             } else {
                 layout.stream(pid).push(place);
             }
@@ -161,9 +161,17 @@ pub fn check(data: &[u8], said: &[Part], layout: &Layout) {
     assert_eq!(data.len(), said.len());
     for (id, places) in &layout.video {
         let bytes: Vec<u8> = places.iter().map(|&at| data[at]).collect();
+        let mut undecided = 0;
         for (&at, part) in places.iter().zip(elementary(&bytes)) {
-            assert_eq!(said[at], part, "byte {at} of {}, stream {id:#x}", data.len());
+            // A start code or header that other packets interrupt for too long is given up.
+            if said[at] == Part::Undecided && part != said[at] {
+                undecided += 1;
+            } else {
+                assert_eq!(said[at], part, "byte {at} of {}, stream {id:#x}", data.len());
+            }
         }
+        // A sequence header with its extensions and user data is some hundred bytes: one or two of them may be.
+        assert!(undecided < 250, "{undecided} of {} bytes undecided", bytes.len());
     }
     for &at in &layout.other {
         assert_eq!(said[at], Part::NotVideo, "byte {at} of {}", data.len());

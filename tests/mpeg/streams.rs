@@ -58,7 +58,7 @@ pub fn group() -> Vec<u8> {
 }
 
 pub fn user_data(len: usize) -> Vec<u8> {
-    [vec![0, 0, 1, 0xb2], vec![0x47; len]].concat()
+    [vec![0, 0, 1, 0xb2], vec![0x41; len]].concat()
 }
 
 /// A picture's header, and in MPEG-2 its extension. `kind`: picture_coding_type.
@@ -187,6 +187,7 @@ pub fn program_stream(random: &mut Random, video: &[u8], mpeg1: bool) -> Vec<u8>
         if random.one_in(20) {
             out.extend([0, 0, 1, 0xbf, 0x03, 0xd4]);
             out.extend([0, 0, 1, 0xe0, 0, 10, 0x80, 0].repeat(130).into_iter().take(980));
+            out.extend(pack(mpeg1));
         }
     }
     out.extend([0, 0, 1, 0xb9]);
@@ -211,7 +212,7 @@ fn section(mut body: Vec<u8>) -> Vec<u8> {
 
 pub const PMT: u16 = 0x1000;
 pub const VIDEO: u16 = 0x100;
-pub const AUDIO: u16 = 0x28a;
+pub const AUDIO: u16 = 0x101;
 
 /// `programs`: number and PID of the PMT.
 pub fn pat(programs: &[(u16, u16)]) -> Vec<u8> {

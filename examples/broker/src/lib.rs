@@ -1,0 +1,40 @@
+//! A broker for p2pgate: sockets, clock, entropy and store around the decisions of [`p2pgate::broker`].
+//!
+//! The program `p2pgate-broker` runs one; tests and demonstrations start one in their own process:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let data = folder.path();
+//! use p2pgate_broker::{Options, Server, enrol};
+//!
+//! let mut options = Options::new(data);
+//! options.listen = "127.0.0.1:0".parse()?;
+//! let server = Server::bind(options)?;
+//! println!("listening {} key {}", server.local_addr(), server.public_key());
+//! let stop = server.stop_handle();
+//! let running = std::thread::spawn(move || server.run());
+//! let ticket = enrol(data, "living room")?;
+//! stop.stop();
+//! running.join().expect("the server's thread ends")?;
+//! # assert_eq!(ticket.len(), 24);
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod admin;
+mod conduit;
+mod error;
+mod folder;
+mod joined;
+mod links;
+mod operators;
+mod pair;
+mod server;
+mod socket;
+pub mod store;
+
+pub use admin::{enrol, revoke};
+pub use error::Error;
+pub use server::{Options, Server, Stop};

@@ -1,0 +1,150 @@
+//! Connections that the broker talks on itself.
+
+use crate::server::{Role, Server};
+use crate::socket::Socket;
+use bytes::{Buf, Bytes};
+use p2pgate::broker::{ConnectionId, MAX_INPUT, Next};
+use std::net::Shutdown;
+
+/// Reads of one connection in a row, of [`MAX_INPUT`] bytes each, before the others get their turn.
+const READS: usize = 4;
+/// How long a connection that is to be closed may take for its last bytes and its own end.
+const CLOSE_MS: u64 = 3_000;
+
+/// A control link, or a connection that has not said yet what it is.
+pub(crate) struct Link {
+    pub(crate) socket: Socket,
+    /// Part of a record: less than [`MAX_INPUT`]. A lane's: what came behind the preamble.
+    pub(crate) input: Bytes,
+    output: Bytes,
+    pub(crate) phase: Phase,
+    /// Whether anything was ever sent.
+    spoken: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Talking,
+    /// A lane that waits for its other end. It is not read.
+    Lane,
+    /// The broker is done with it. It is closed once all is sent.
+    Closing,
+    /// All is sent. What still comes is dropped until the other end has ended as well: closing a socket that has unread bytes
+    /// could take away from the other end what it has not read yet.
+    Lingering,
+}
+
+impl Link {
+    pub(crate) fn new(socket: Socket) -> Self {
+        Self { socket, input: Bytes::new(), output: Bytes::new(), phase: Phase::Talking, spoken: false }
+    }
+
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.output.is_empty()
+    }
+}
+
+impl Server {
+    pub(crate) fn link(&mut self, id: ConnectionId) -> Option<&mut Link> {
+        match self.connections.get_mut(&id) {
+            Some(Role::Link(link)) => Some(link),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn serve_link(&mut self, id: ConnectionId) {
+        self.flush(id);
+        for _ in 0..READS {
+            let now = self.now();
+            let Some(Role::Link(link)) = self.connections.get_mut(&id) else { return };
+            if link.phase == Phase::Lane {
+                return;
+            }
+            let held = link.input.len();
+            self.buffer[..held].copy_from_slice(&link.input);
+            let length = match link.socket.read(&mut self.buffer[held..][..MAX_INPUT]) {
+                Ok(None) => return,
+                Ok(Some(length)) if length > 0 => held + length,
+                Ok(Some(_)) | Err(_) => return self.drop_connection(id),
+            };
+            if link.phase != Phase::Talking {
+                continue;
+            }
+            let input = self.broker.handle_input(id, &mut self.buffer[..length], now);
+            link.input = Bytes::copy_from_slice(&self.buffer[input.consumed..length]);
+            match input.next {
+                Next::Lane => link.phase = Phase::Lane,
+                // A whole record was there and was not taken: nothing would ever change that.
+                Next::NeedMore if link.input.len() >= MAX_INPUT => return self.drop_connection(id),
+                Next::NeedMore => {}
+                Next::Closed => link.input = Bytes::new(),
+            }
+            self.obey();
+        }
+        // The poll tells only of newer bytes.
+        if self.link(id).is_some_and(|link| link.socket.readable && link.phase != Phase::Lane) {
+            self.ready.insert(id);
+        }
+    }
+
+    /// Sends what is queued, as far as the socket takes it.
+    pub(crate) fn flush(&mut self, id: ConnectionId) {
+        loop {
+            let Some(Role::Link(link)) = self.connections.get_mut(&id) else { return };
+            if link.output.is_empty() {
+                let mut queued = Vec::new();
+                if link.phase == Phase::Lingering || !self.broker.poll_transmit(id, &mut queued) {
+                    break;
+                }
+                link.output = queued.into();
+            }
+            match link.socket.write(&link.output) {
+                Ok(Some(written)) => {
+                    link.output.advance(written);
+                    link.spoken = true;
+                }
+                Ok(None) => return,
+                Err(_) => return self.drop_connection(id),
+            }
+        }
+        if self.link(id).is_some_and(|link| link.phase == Phase::Closing) {
+            self.linger(id);
+        }
+    }
+
+    /// The broker is done with the connection: what is queued goes out, within some seconds.
+    pub(crate) fn close(&mut self, id: ConnectionId) {
+        let due = self.now().saturating_add(CLOSE_MS);
+        let Some(link) = self.link(id) else { return };
+        link.phase = Phase::Closing;
+        link.input = Bytes::new();
+        self.flush(id);
+        if self.connections.contains_key(&id) {
+            self.deadlines.insert((due, id));
+        }
+    }
+
+    fn linger(&mut self, id: ConnectionId) {
+        let Some(link) = self.link(id) else { return };
+        if !link.spoken || link.socket.stream.shutdown(Shutdown::Write).is_err() {
+            return self.drop_connection(id);
+        }
+        link.phase = Phase::Lingering;
+        self.ready.insert(id);
+    }
+
+    pub(crate) fn closing_due(&mut self, id: ConnectionId) {
+        if self.link(id).is_some_and(|link| matches!(link.phase, Phase::Closing | Phase::Lingering)) {
+            self.drop_connection(id);
+        }
+    }
+
+    /// Closes now, and tells the broker, once.
+    pub(crate) fn drop_connection(&mut self, id: ConnectionId) {
+        if self.connections.remove(&id).is_some() {
+            let now = self.now();
+            self.broker.disconnected(id, now);
+            tracing::debug!(connection = id, "disconnected");
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! The server: one loop over the sockets, with the broker's decisions in the middle and the store's thread beside it.
+
+use crate::Error;
+use crate::admin::{Client, Command, answer};
+use crate::folder::{Folder, fill_random};
+use crate::links::Link;
+use crate::operators::listen_for_operator;
+use crate::pair::Pair;
+use crate::socket::Socket;
+use crate::store::{Operation, Sqlite, Store, StoreError, Worker};
+use mio::event::Event as Told;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Events, Interest, Poll, Token, Waker};
+use p2pgate::broker::{Broker, Config, ConnectionId, Event, Level, LogRecord, MAX_INPUT, RequestId, Stored};
+use p2pgate::link::PublicKey;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+const LISTENER: Token = Token(0);
+const ADMIN: Token = Token(1);
+const WAKER: Token = Token(2);
+const FIRST_CONNECTION: ConnectionId = 3;
+
+/// Connections taken in a row before the others get their turn.
+const ACCEPT_TURN: usize = 64;
+/// How long the listener rests when the system has no more files to give.
+const ACCEPT_REST_MS: u64 = 100;
+/// Files that are neither connections nor pipes: the store's, the poll's, the log's, with room to spare.
+const OTHER_FILES: u64 = 64;
+/// A starting broker waits so long for an operator's command that is at the store.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a broker is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder of its key and its store. It is created if it is not there.
+    pub data: PathBuf,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What it allows: [`Config::max_transfer`] and [`Config::relay`] among others.
+    pub config: Config,
+    /// How long running lanes and queued answers may take once it is told to stop.
+    pub grace: Duration,
+    /// A joined pair of lanes ends when nothing has moved and nothing was held back for so long.
+    pub lane_idle: Duration,
+    /// Joins lanes by `splice(2)` where the system has it; otherwise, and wherever pipes run out, bytes are copied.
+    pub splice: bool,
+}
+
+impl Options {
+    /// The defaults: 127.0.0.1:7700, transfers up to 64 GiB.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            config: Config { max_transfer: 64 << 30, ..Config::default() },
+            grace: Duration::from_secs(5),
+            lane_idle: Duration::from_secs(600),
+            splice: true,
+        }
+    }
+}
+
+/// Tells a [`Server`] to stop, from any thread.
+#[derive(Clone)]
+pub struct Stop {
+    asked: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Stop {
+    /// The server takes no more connections, lets queued answers and running lanes end within [`Options::grace`], and [`Server::run`] returns.
+    pub fn stop(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "the server's loop cannot be woken");
+        }
+    }
+}
+
+/// Who waits for an outcome of the store.
+pub(crate) enum Asker {
+    Terminal(RequestId),
+    Operator(ConnectionId, Command),
+}
+
+/// What a connection is.
+pub(crate) enum Role {
+    /// A control link, or a connection of which nothing is known yet.
+    Link(Link),
+    /// One end of the pair with this number.
+    Joined(ConnectionId),
+}
+
+/// A broker that listens.
+pub struct Server {
+    pub(crate) poll: Poll,
+    listener: Option<TcpListener>,
+    pub(crate) admin: Option<UnixListener>,
+    local: SocketAddr,
+    stop: Stop,
+    pub(crate) worker: Worker<Asker>,
+    pub(crate) broker: Broker,
+    pub(crate) connections: HashMap<ConnectionId, Role>,
+    /// By the number of the pair's first connection.
+    pub(crate) pairs: HashMap<ConnectionId, Pair>,
+    pub(crate) clients: HashMap<ConnectionId, Client>,
+    /// Who can go on without the poll telling anything.
+    pub(crate) ready: BTreeSet<ConnectionId>,
+    /// When to look after connections that are closing, pairs that may be idle, and operators.
+    pub(crate) deadlines: BTreeSet<(u64, ConnectionId)>,
+    pub(crate) buffer: Box<[u8]>,
+    pub(crate) lane_idle_ms: u64,
+    pub(crate) splice: bool,
+    pub(crate) max_pipe_pairs: usize,
+    max_connections: usize,
+    grace: Duration,
+    accept_again: Option<u64>,
+    next: ConnectionId,
+    started: Instant,
+    folder: Folder,
+    /// Last, so that all else has ended when another broker may start.
+    _lock: File,
+}
+
+impl Server {
+    /// Takes the data folder, reads key and store, and listens. Operators' commands wait until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// The folder is another broker's or cannot be used, or the address cannot be listened on.
+    pub fn bind(options: Options) -> Result<Self, Error> {
+        Self::bind_with(options, |path| Ok(Box::new(Sqlite::open(path)?)))
+    }
+
+    /// The same with another store, which `open` gives once the data folder is this server's alone; it gets the path of the default one.
+    /// [`enrol`](crate::enrol) and [`revoke`](crate::revoke) know only the default store, and so need the server to run.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind)'s, and `open`'s own.
+    pub fn bind_with(
+        options: Options,
+        open: impl FnOnce(&Path) -> Result<Box<dyn Store>, StoreError>,
+    ) -> Result<Self, Error> {
+        let folder = Folder::new(&options.data);
+        folder.create()?;
+        let lock = folder.lock(LOCK_PATIENCE)?.ok_or_else(|| Error::Running(options.data.clone()))?;
+        let path = folder.store();
+        let unusable = |source| Error::Store { path: path.clone(), source };
+        let mut store = open(&path).map_err(unusable)?;
+        let terminals = store.load().map_err(unusable)?;
+
+        let (config, pipe_pairs) = within_file_limit(options.config);
+        let max_connections = config.max_connections;
+        let mut entropy = Zeroizing::new([0; 32]);
+        fill_random(&mut *entropy)?;
+        let mut broker = Broker::new(config, folder.key()?, *entropy);
+        for terminal in terminals {
+            let restored = broker.restore_terminal(
+                &terminal.identifier,
+                Some(terminal.key),
+                terminal.revision,
+                terminal.list,
+                terminal.address,
+            );
+            restored.map_err(|_| unusable(StoreError::Damaged("an identifier")))?;
+        }
+
+        let poll = Poll::new().map_err(Error::system("poll"))?;
+        let registry = poll.registry();
+        let waker = Waker::new(registry, WAKER).map_err(Error::system("poll"))?;
+        let stop = Stop { asked: Arc::default(), waker: Arc::new(waker) };
+        let refused = |source| Error::Listen { address: options.listen, source };
+        let mut listener = TcpListener::bind(options.listen).map_err(refused)?;
+        let local = listener.local_addr().map_err(refused)?;
+        registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(Error::system("poll"))?;
+        let mut admin = listen_for_operator(&folder)?;
+        registry.register(&mut admin, ADMIN, Interest::READABLE).map_err(Error::system("poll"))?;
+        let wake = stop.clone();
+        let worker = Worker::start(store, move || wake.wake()).map_err(Error::system("start a thread"))?;
+        Ok(Self {
+            poll,
+            listener: Some(listener),
+            admin: Some(admin),
+            local,
+            stop,
+            worker,
+            broker,
+            connections: HashMap::new(),
+            pairs: HashMap::new(),
+            clients: HashMap::new(),
+            ready: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            buffer: vec![0; 2 * MAX_INPUT].into_boxed_slice(),
+            lane_idle_ms: milliseconds(options.lane_idle),
+            splice: options.splice,
+            max_pipe_pairs: pipe_pairs,
+            max_connections,
+            grace: options.grace,
+            accept_again: None,
+            next: FIRST_CONNECTION,
+            started: Instant::now(),
+            folder,
+            _lock: lock,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The key that terminals pin.
+    pub fn public_key(&self) -> PublicKey {
+        self.broker.public_key()
+    }
+
+    /// What stops [`run`](Self::run).
+    pub fn stop_handle(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Serves until told to stop. The store is on disk when this returns.
+    ///
+    /// # Errors
+    /// The poll or the store's thread fails.
+    pub fn run(mut self) -> Result<(), Error> {
+        let mut events = Events::with_capacity(1024);
+        let mut end: Option<u64> = None;
+        loop {
+            let timeout = self.timeout(end);
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(Error::system("poll")(error));
+                }
+                _ => {}
+            }
+            for event in &events {
+                self.told(event);
+            }
+            self.take_outcomes()?;
+            for id in std::mem::take(&mut self.ready) {
+                self.serve(id);
+            }
+            let now = self.now();
+            self.broker.handle_timeout(now);
+            self.obey();
+            self.look_after(now);
+            self.obey();
+            if self.accept_again.is_some_and(|at| at <= now) {
+                self.accept();
+            }
+            if end.is_none() && self.stop.asked.load(Ordering::Acquire) {
+                tracing::info!("stopping");
+                (self.listener, self.admin) = (None, None);
+                end = Some(now.saturating_add(milliseconds(self.grace)));
+            }
+            if end.is_some_and(|end| end <= now || self.is_quiet()) {
+                let _ = std::fs::remove_file(self.folder.socket());
+                return Ok(());
+            }
+        }
+    }
+
+    /// Milliseconds since the start, as the broker counts.
+    pub(crate) fn now(&self) -> u64 {
+        milliseconds(self.started.elapsed())
+    }
+
+    fn timeout(&self, end: Option<u64>) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        let due = [self.broker.poll_timeout(), deadline, self.accept_again, end];
+        let due = due.into_iter().flatten().min()?;
+        // The poll counts in whole milliseconds as well: one more, lest it wakes just before.
+        Some(Duration::from_millis(due.saturating_sub(self.now()).saturating_add(1)))
+    }
+
+    fn told(&mut self, event: &Told) {
+        match event.token() {
+            LISTENER => self.accept(),
+            ADMIN => self.accept_operators(),
+            WAKER => {}
+            Token(number) => {
+                let id = number as ConnectionId;
+                match self.connections.get_mut(&id) {
+                    Some(Role::Link(link)) => link.socket.told(event),
+                    Some(Role::Joined(pair)) => {
+                        let pair = *pair;
+                        if let Some(joined) = self.pairs.get_mut(&pair) {
+                            joined.told(id, event);
+                            self.ready.insert(pair);
+                        }
+                        return;
+                    }
+                    None => {}
+                }
+                self.ready.insert(id);
+            }
+        }
+    }
+
+    fn serve(&mut self, id: ConnectionId) {
+        match self.connections.get(&id) {
+            Some(Role::Link(_)) => self.serve_link(id),
+            Some(Role::Joined(pair)) => self.serve_pair(*pair),
+            None => self.serve_operator(id),
+        }
+    }
+
+    fn accept(&mut self) {
+        self.accept_again = None;
+        for _ in 0..ACCEPT_TURN {
+            let Some(listener) = &self.listener else { return };
+            match listener.accept() {
+                Ok((stream, source)) => self.admit(Socket::new(stream), source),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if gone_already(&error) => {}
+                Err(error) => {
+                    // No file, no memory: those that wait stay in the system's queue, and get their turn when others have left.
+                    tracing::warn!(%error, "connections wait: raise the limit of open files");
+                    self.accept_again = Some(self.now().saturating_add(ACCEPT_REST_MS));
+                    return;
+                }
+            }
+        }
+        // The poll tells only of newer ones.
+        self.accept_again = Some(self.now());
+    }
+
+    fn admit(&mut self, mut socket: Socket, source: SocketAddr) {
+        if self.connections.len() >= self.max_connections {
+            tracing::debug!(%source, "closed: there are as many connections as there may be");
+            return;
+        }
+        let id = self.number();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = self.poll.registry().register(&mut socket.stream, Token(id as usize), interest);
+        if let Err(error) = registered.and_then(|()| socket.stream.set_nodelay(true)) {
+            tracing::debug!(%source, %error, "closed: the connection cannot be used");
+            return;
+        }
+        tracing::debug!(connection = id, %source, "connected");
+        self.connections.insert(id, Role::Link(Link::new(socket)));
+        self.ready.insert(id);
+        let now = self.now();
+        self.broker.connected(id, source, now);
+        self.obey();
+    }
+
+    /// Numbers are never used again while the server runs, so that what is late meets nobody else.
+    pub(crate) fn number(&mut self) -> ConnectionId {
+        let id = self.next;
+        self.next += 1;
+        id
+    }
+
+    /// Does what the broker wants done.
+    pub(crate) fn obey(&mut self) {
+        while let Some(event) = self.broker.poll_event() {
+            match event {
+                Event::Transmit(id) => self.flush(id),
+                Event::Close(id) => self.close(id),
+                Event::Store(request, operation) => {
+                    let queued = self.worker.submit(Asker::Terminal(request), Operation::Terminal(operation));
+                    if queued.is_err() {
+                        tracing::warn!("the store does not keep up: a terminal is told to come back");
+                        let now = self.now();
+                        self.broker.stored(request, Stored::Failed, now);
+                    }
+                }
+                Event::Splice { first, second, limit, .. } => self.join(first, second, limit),
+                Event::Cut { first, .. } => self.cut(first),
+                Event::Log(record) => log(&record),
+            }
+        }
+    }
+
+    fn take_outcomes(&mut self) -> Result<(), Error> {
+        loop {
+            let outcome = self.worker.outcome();
+            let gone = |_| Error::system("keep the store's thread")(io::ErrorKind::BrokenPipe.into());
+            let now = self.now();
+            match outcome.map_err(gone)? {
+                None => return Ok(()),
+                Some((Asker::Terminal(request), _, stored)) => self.broker.stored(request, stored, now),
+                Some((Asker::Operator(client, command), operation, stored)) => {
+                    if let (Operation::Revoke { identifier }, Stored::Done) = (&operation, stored) {
+                        self.broker.revoke(identifier, now);
+                    }
+                    tracing::info!(outcome = ?stored, "operator: {command}");
+                    let line = answer(command.finish(stored));
+                    if let Some(client) = self.clients.remove(&client) {
+                        client.answer(&line);
+                    }
+                }
+            }
+            self.obey();
+        }
+    }
+
+    fn look_after(&mut self, now: u64) {
+        while let Some((at, id)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, id));
+            match self.connections.get(&id) {
+                Some(Role::Link(_)) => self.closing_due(id),
+                Some(Role::Joined(pair)) => self.pair_due(*pair, now),
+                None => drop(self.clients.remove(&id)),
+            }
+        }
+    }
+
+    /// Nothing is under way that a stop would break off.
+    fn is_quiet(&self) -> bool {
+        let unsent = |role: &Role| matches!(role, Role::Link(link) if link.has_unsent());
+        self.worker.pending() == 0 && self.pairs.is_empty() && !self.connections.values().any(unsent)
+    }
+}
+
+/// Keeps connections and pipes within the files that this process may open: three quarters of them are for connections, a quarter for pipes.
+/// A pair of lanes takes four files for pipes at most; pairs beyond that are copied.
+fn within_file_limit(mut config: Config) -> (Config, usize) {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let files = usize::try_from(limit.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
+    config.max_connections = config.max_connections.min(files / 4 * 3);
+    (config, files / 16)
+}
+
+fn gone_already(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn log(record: &LogRecord) {
+    let connection = record.connection;
+    match record.level {
+        Level::Debug => tracing::debug!(connection, "{record}"),
+        Level::Info => tracing::info!(connection, "{record}"),
+        Level::Warning => tracing::warn!(connection, "{record}"),
+    }
+}

@@ -1,0 +1,75 @@
+//! What must outlast a restart (P13): who is enrolled, permitted lists, addresses, tickets.
+
+mod sqlite;
+mod worker;
+
+pub use sqlite::Sqlite;
+pub(crate) use worker::Worker;
+
+use p2pgate::broker::{Name, StoreOperation, Stored, StoredAddress};
+use p2pgate::link::PublicKey;
+
+/// A place for what must last. This trait is the seam for other engines.
+///
+/// One thread owns it. [`apply`](Self::apply) gets what has gathered while the last group was written, and makes all of it durable at once.
+pub trait Store: Send {
+    /// Everything, for the start.
+    ///
+    /// # Errors
+    /// The engine's, or a row that no broker has written.
+    fn load(&mut self) -> Result<Vec<Terminal>, StoreError>;
+
+    /// Does the operations in their order, each whole or not at all, and gives their outcomes back in that order.
+    /// What is [`Stored::Done`] is on disk when this returns.
+    fn apply(&mut self, operations: &[Operation]) -> Vec<Stored>;
+}
+
+/// What a store is asked to do.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// A terminal's wish.
+    Terminal(StoreOperation),
+    /// The operator gives out a ticket, which takes the place of an earlier one for the identifier. Refused if a key is enrolled.
+    Ticket {
+        /// Who may enrol by it.
+        identifier: Name,
+        /// SHA-256 of the ticket.
+        digest: [u8; 32],
+    },
+    /// The operator takes key, ticket, list and address away. Refused if the identifier has neither key nor ticket.
+    Revoke {
+        /// Whose.
+        identifier: Name,
+    },
+}
+
+/// An enrolled terminal, as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terminal {
+    /// What it is called.
+    pub identifier: String,
+    /// The key that is served under this name.
+    pub key: PublicKey,
+    /// The number of its permitted list; 0: it has none.
+    pub revision: u64,
+    /// Whom it permits, each with the key that the entry is bound to.
+    pub list: Vec<(Name, Option<PublicKey>)>,
+    /// Where it can be reached.
+    pub address: Option<StoredAddress>,
+}
+
+/// Why a store cannot be opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A later release has written it.
+    #[error("the store is of version {0}, written by a later release: run that release")]
+    Later(i64),
+    /// A row that no broker has written.
+    #[error("the store is damaged in {0}: restore it from a backup")]
+    Damaged(&'static str),
+    /// The engine's own error.
+    #[error(
+        "the store cannot be used ({0}): check the disk and the file's owner, or restore it from a backup"
+    )]
+    Engine(String),
+}

@@ -1,0 +1,8 @@
+//! The broker as a process, on real files and sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod hostile;
+mod operator;
+mod relay;
+mod restart;
+mod support;
