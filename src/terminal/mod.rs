@@ -324,7 +324,8 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
         self.machine().abandon(session, cause, now)
     }
 
-    /// Ends a session. Unknown sessions have ended already.
+    /// Ends a session at once: what [`Self::poll_transmit`] has not given yet, such as the word after [`Self::stored`], is not sent. Unknown sessions
+    /// have ended already.
     pub fn close(&mut self, session: SessionId) {
         let mut machine = self.machine();
         if let Some(index) = machine.index(session) {
