@@ -1,0 +1,231 @@
+//! What the user types.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shares recordings with permitted recorders.
+#[derive(Parser, Debug)]
+#[command(
+    name = "p2pgate-recorder",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = false
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make this recorder's key and enrol it with the broker
+    Init(Init),
+    /// Show this recorder's identifier, fingerprint and broker
+    Show(Show),
+    /// Change or print the list of recorders that may call this one
+    Allow(Allow),
+    /// Take recordings from permitted recorders
+    Receive(Receive),
+    /// Send a recording to another recorder
+    Send(Send),
+    /// Say what an MPEG recording is made of
+    Inspect(Inspect),
+    /// Part a recording into its I-pictures (and whatever is undecided) and the rest
+    Split(Split),
+    /// Put the two parts of a recording together again
+    Merge(Merge),
+    /// Show the whole way on this machine: a broker, two recorders, and a third that is refused
+    Demo(Demo),
+}
+
+/// `init`
+#[derive(Args, Debug)]
+pub struct Init {
+    /// Folder for this recorder's key and list; must not hold a recorder yet
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// This recorder's identifier: a phone number, a name; no comma, no control character
+    #[arg(long)]
+    pub id: String,
+    /// The broker's address, HOST:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub broker: String,
+    /// The broker's key, as `p2pgate-broker serve` prints it
+    #[arg(long, value_name = "KEY")]
+    pub broker_key: String,
+    /// The one-time ticket, as `p2pgate-broker enrol` prints it
+    #[arg(long)]
+    pub ticket: String,
+}
+
+/// `show`
+#[derive(Args, Debug)]
+pub struct Show {
+    /// This recorder's folder
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+}
+
+/// `allow`
+#[derive(Args, Debug)]
+pub struct Allow {
+    /// This recorder's folder
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Replace the list by these (ID or ID=FINGERPRINT; '' empties it)
+    #[arg(long, value_name = "ID,…", conflicts_with_all = ["add", "delete"])]
+    pub create: Option<String>,
+    /// Put these on the list (ID, or ID=FINGERPRINT to pin the key beforehand or to confirm a changed one)
+    #[arg(long, value_name = "ID,…")]
+    pub add: Option<String>,
+    /// Take these off the list; sessions with them end at once
+    #[arg(long, value_name = "ID,…")]
+    pub delete: Option<String>,
+    /// Print each entry as ID=FINGERPRINT where the key is pinned
+    #[arg(long)]
+    pub fingerprints: bool,
+}
+
+/// `receive`
+#[derive(Args, Debug)]
+pub struct Receive {
+    /// This recorder's folder
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Folder that received recordings go to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Address to listen at; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:0")]
+    pub listen: SocketAddr,
+    /// Address that callers are told instead (port forwarding); 0.0.0.0:PORT = wherever the broker sees this recorder
+    #[arg(long, value_name = "ADDR")]
+    pub announce: Option<SocketAddr>,
+    /// Be busy from this processor load on, in per cent; 0 = always busy [default: busy by sessions only]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub load_limit: Option<u8>,
+    /// Be busy from this many sessions on
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub sessions: u8,
+    /// End after one received recording
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `send`
+#[derive(Args, Debug, Clone)]
+pub struct Send {
+    /// This recorder's folder
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// The recorder to send to
+    #[arg(long, value_name = "ID")]
+    pub to: String,
+    /// The recording
+    pub file: PathBuf,
+    /// How it is to travel
+    #[arg(long = "as", value_enum, default_value_t = Attribute::Confidential)]
+    pub attribute: Attribute,
+    /// With auto: what is smaller goes through the broker, the rest direct (10M, 1GiB or bytes) [default: 16M]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub relay_below: Option<u64>,
+    /// With auto: table of kinds, lines of PATTERN confidential|public|split
+    #[arg(long, value_name = "FILE")]
+    pub kinds: Option<PathBuf>,
+    /// With split: seal what is no video (sound, tables) like the I-pictures; else it goes in clear with P and B
+    #[arg(long)]
+    pub seal_rest: bool,
+    /// Let the authenticated end carry the recording's SHA-256
+    #[arg(long)]
+    pub hash: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `inspect`
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// The recording
+    pub file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `split`
+#[derive(Args, Debug)]
+pub struct Split {
+    /// The recording
+    pub file: PathBuf,
+    /// Where the I-pictures and whatever is undecided go
+    #[arg(long, value_name = "A")]
+    pub intra: PathBuf,
+    /// Where the rest goes
+    #[arg(long, value_name = "B")]
+    pub rest: PathBuf,
+}
+
+/// `merge`
+#[derive(Args, Debug)]
+pub struct Merge {
+    /// The part with the I-pictures
+    #[arg(long, value_name = "A")]
+    pub intra: PathBuf,
+    /// The rest
+    #[arg(long, value_name = "B")]
+    pub rest: PathBuf,
+    /// Where the recording goes
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `demo`
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// A recording of your own instead of the one that ships with the program
+    pub file: Option<PathBuf>,
+}
+
+/// How a recording travels (P8, V10).
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attribute {
+    /// Sealed, through the broker; direct and sealed where the broker relays nothing
+    Confidential,
+    /// In clear (authenticated), straight to the other recorder
+    Public,
+    /// I-pictures and whatever is undecided sealed through the broker, the rest in clear and direct
+    Split,
+    /// By the table of kinds, then by size
+    Auto,
+}
+
+/// Bytes from `10M`, `1GiB`, `500kB` or a plain number. K, M, G, T and KiB, MiB… are powers of 1024, kB, MB… of 1000.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text} isn't a size: write bytes, 10M, 500MB or 1GiB");
+    let text_trimmed = text.trim();
+    let digits = text_trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(text_trimmed.len());
+    let (number, unit) = text_trimmed.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let unit = unit.trim().to_ascii_lowercase();
+    let (letter, rest) = unit.split_at(unit.chars().next().map_or(0, char::len_utf8));
+    let power = match letter {
+        "" | "b" if rest.is_empty() => return Ok(number),
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(wrong()),
+    };
+    let base: u64 = match rest {
+        "" | "ib" => 1024,
+        "b" => 1000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(base.pow(power)).ok_or_else(wrong)
+}

@@ -1,0 +1,291 @@
+//! `receive`: takes callers, and what they send, until it is ended.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use p2pgate::load::LoadGate;
+use p2pgate::terminal::{Event, OfflineCause, SessionId};
+
+use super::{PATIENCE, go_online, outcome};
+use crate::cli::Receive;
+use crate::failure::{Code, Failure};
+use crate::incoming::{Description, Incoming, Refusal};
+use crate::load::LoadMeter;
+use crate::node::{Node, Role, Sink};
+use crate::progress::Bars;
+use crate::state::{Lock, State};
+
+/// Once busy by load, free again this far below the limit, in per cent.
+const HYSTERESIS: u8 = 10;
+/// A load limit that no load reaches.
+const NO_LIMIT: u8 = 101;
+/// How long `--once` waits for the sender to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Receives until `--once` is done or the process is ended.
+pub fn run(arguments: &Receive) -> Result<(), Failure> {
+    let mut receiver = ReceiveLoop::start(arguments)?;
+    say(&format!("ready {} {}", receiver.address, receiver.name));
+    loop {
+        if let Some(received) = receiver.turn(Duration::from_millis(200))? {
+            say(&format!(
+                "received {} bytes {} from {}",
+                received.path.display(),
+                received.bytes,
+                received.from
+            ));
+            if arguments.once {
+                return receiver.finish(received.session);
+            }
+        }
+    }
+}
+
+/// A recording that was received and is stored.
+#[derive(Debug)]
+pub struct Received {
+    /// The session it came over.
+    pub session: SessionId,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Who sent it.
+    pub from: String,
+}
+
+/// A recorder that receives: one `turn` after another.
+pub struct ReceiveLoop {
+    /// Where it listens.
+    pub address: SocketAddr,
+    name: String,
+    node: Node,
+    inbox: Inbox,
+    load: Option<LoadMeter>,
+    stored_sender: Sender<Stored>,
+    stored: Receiver<Stored>,
+    storing: usize,
+    /// The broker knows where this recorder listens.
+    announced: bool,
+    _lock: Lock,
+}
+
+/// What the thread that syncs and renames says.
+struct Stored {
+    session: SessionId,
+    from: String,
+    bytes: u64,
+    result: io::Result<PathBuf>,
+}
+
+/// The recordings on their way in.
+struct Inbox {
+    folder: PathBuf,
+    open: HashMap<SessionId, Incoming>,
+    bars: Bars,
+}
+
+impl Sink for Inbox {
+    fn payload(&mut self, session: SessionId, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let incoming = self.open.get_mut(&session).ok_or(io::ErrorKind::NotFound)?;
+        incoming.write(offset, bytes)?;
+        self.bars.advance(session.number(), incoming.written());
+        Ok(())
+    }
+}
+
+impl ReceiveLoop {
+    /// Listens, and tells the broker where. Returns once callers can come.
+    pub fn start(arguments: &Receive) -> Result<Self, Failure> {
+        Self::start_watched(arguments, None)
+    }
+
+    /// The same, with every event shown to `watch`.
+    pub fn start_watched(
+        arguments: &Receive,
+        watch: Option<Box<dyn FnMut(&Event) + Send>>,
+    ) -> Result<Self, Failure> {
+        let (state, identity) = State::open(&arguments.state)?;
+        let lock = state.lock_receiving()?;
+        std::fs::create_dir_all(&arguments.out)
+            .map_err(|error| Failure::local("cannot make the folder", &arguments.out, &error))?;
+        let cannot_listen = |error: io::Error| {
+            Failure::new(
+                Code::Local,
+                format!("cannot listen at {} ({error}): choose another --listen", arguments.listen),
+            )
+        };
+        let listener = TcpListener::bind(arguments.listen).map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        let gate = LoadGate::new(arguments.load_limit.unwrap_or(NO_LIMIT), HYSTERESIS, arguments.sessions);
+        let mut node = Node::new(state, &identity, Role { listener: Some(listener), gate })?;
+        if let Some(watch) = watch {
+            node.watch(watch);
+        }
+        let announced = arguments.announce.map_or(address, |mut announced| {
+            if announced.port() == 0 {
+                announced.set_port(address.port());
+            }
+            announced
+        });
+        let (terminal, _) = node.terminal();
+        // One address is never too many.
+        let _ = terminal.listen_at(&[announced]);
+        go_online(&mut node)?;
+        let (stored_sender, stored) = mpsc::channel();
+        let mut receiver = Self {
+            address,
+            name: identity.identifier.as_str().to_owned(),
+            node,
+            inbox: Inbox { folder: arguments.out.clone(), open: HashMap::new(), bars: Bars::default() },
+            load: arguments.load_limit.map(|_| LoadMeter::default()),
+            stored_sender,
+            stored,
+            storing: 0,
+            announced: false,
+            _lock: lock,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !receiver.announced {
+            if Instant::now() >= deadline {
+                return Err(outcome::offline(OfflineCause::Broker, receiver.node.broker()));
+            }
+            receiver.turn(Duration::from_millis(200))?;
+        }
+        Ok(receiver)
+    }
+
+    /// Waits for input or `longest`; says when a recording is stored.
+    pub fn turn(&mut self, longest: Duration) -> Result<Option<Received>, Failure> {
+        if let Some(percent) = self.load.as_mut().and_then(LoadMeter::poll) {
+            self.node.terminal().0.set_load(percent);
+        }
+        let patience = if self.storing > 0 { longest.min(Duration::from_millis(5)) } else { longest };
+        self.node.turn(patience, &mut self.inbox)?;
+        while let Some(event) = self.node.event() {
+            self.take(event)?;
+        }
+        self.take_stored()
+    }
+
+    /// Lets the last words out: the sender is to hear that its recording is stored.
+    pub fn finish(mut self, session: SessionId) -> Result<(), Failure> {
+        let deadline = Instant::now() + GOODBYE;
+        while Instant::now() < deadline {
+            while let Some(event) = self.node.event() {
+                if matches!(event, Event::Closed { session: closed, .. } if closed == session) {
+                    return self.node.drain(Duration::from_millis(500));
+                }
+            }
+            self.node.turn(Duration::from_millis(50), &mut self.inbox)?;
+        }
+        self.node.drain(Duration::from_millis(500))
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Offered { session } => self.answer_offer(session),
+            Event::Arrived { session, hash } => self.store(session, hash),
+            Event::TransferFailed { session, .. } | Event::Closed { session, .. } => {
+                // What came stays for the next try.
+                self.inbox.open.remove(&session);
+                self.inbox.bars.end(session.number());
+            }
+            Event::Offline { cause: cause @ (OfflineCause::NotEnrolled | OfflineCause::Displaced) } => {
+                return Err(outcome::offline(cause, self.node.broker()));
+            }
+            Event::Offline { .. } => self.inbox.bars.say("the broker is out of reach; trying again"),
+            Event::AddressKnown => self.announced = true,
+            Event::Online { .. } => self.inbox.bars.say("the broker is there again"),
+            Event::Unexpected { key_changed: true } => self
+                .inbox
+                .bars
+                .say("a caller on the list has another key than before: refused; confirm with allow --add ID=FINGERPRINT"),
+            Event::Refused { refusal } => self.inbox.bars.say(&format!("a connection was refused: {refusal:?}")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn answer_offer(&mut self, session: SessionId) {
+        let (terminal, now) = self.node.terminal();
+        let peer = terminal.peer(session).map(ToString::to_string);
+        let (Some(peer), Some(offered)) = (peer, terminal.offered(session)) else { return };
+        let what =
+            Description { peer: &peer, name: offered.name, size: offered.size, source: offered.source };
+        // A new session of the same recording takes the place of one that hangs.
+        let path = Incoming::path(&self.inbox.folder, &what);
+        self.inbox.open.retain(|_, other| other.temporary() != path);
+        let opened = Incoming::open(&self.inbox.folder, &what, offered.hash);
+        match opened {
+            Ok(incoming) => {
+                self.inbox.bars.begin(session.number(), offered.name, offered.size);
+                if terminal.accept(session, incoming.written(), now).is_ok() {
+                    self.inbox.open.insert(session, incoming);
+                }
+            }
+            Err(refusal) => {
+                let cause = match refusal {
+                    Refusal::NoRoom => "there is no room for it",
+                    Refusal::Busy => "it is coming in already",
+                    Refusal::Local(error) => {
+                        self.inbox
+                            .bars
+                            .say(&format!("cannot write to {}: {error}", self.inbox.folder.display()));
+                        "the receiver cannot write files"
+                    }
+                };
+                let _ = terminal.refuse(session, cause, now);
+            }
+        }
+    }
+
+    /// Syncing a large file takes seconds; other sessions must not wait for it.
+    fn store(&mut self, session: SessionId, hash: Option<[u8; 32]>) {
+        let Some(incoming) = self.inbox.open.remove(&session) else { return };
+        self.inbox.bars.end(session.number());
+        let from = self.node.terminal().0.peer(session).map(ToString::to_string).unwrap_or_default();
+        let bytes = incoming.size();
+        let sender = self.stored_sender.clone();
+        self.storing += 1;
+        std::thread::spawn(move || {
+            let result = if hash.is_some() && incoming.sha256() != hash {
+                incoming.discard();
+                Err(io::Error::other("its SHA-256 is not the sender's"))
+            } else {
+                incoming.finish()
+            };
+            // The receiving end lives as long as the process.
+            let _ = sender.send(Stored { session, from, bytes, result });
+        });
+    }
+
+    fn take_stored(&mut self) -> Result<Option<Received>, Failure> {
+        let Ok(stored) = self.stored.try_recv() else { return Ok(None) };
+        self.storing -= 1;
+        let Stored { session, from, bytes, result } = stored;
+        let (terminal, now) = self.node.terminal();
+        match result {
+            Ok(path) => {
+                // If the sender is gone meanwhile, the recording is here all the same.
+                let _ = terminal.stored(session, Ok(()), now);
+                Ok(Some(Received { session, path, bytes, from }))
+            }
+            Err(error) => {
+                let _ = terminal.stored(session, Err("it could not be stored"), now);
+                self.inbox.bars.say(&format!("a recording from {from} could not be stored: {error}"));
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn say(line: &str) {
+    let mut out = io::stdout().lock();
+    // Nobody may listen any more; that is no reason to stop receiving.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,42 @@
+//! Where the broker is.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// The broker's addresses; after a failure the next one is tried.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) name: String,
+    addresses: Vec<SocketAddr>,
+    next: usize,
+}
+
+impl Broker {
+    /// A name that leads nowhere now is looked up again at each connection.
+    pub(super) fn new(name: &str) -> Self {
+        let mut broker = Self { name: name.to_owned(), addresses: Vec::new(), next: 0 };
+        broker.look_up();
+        broker
+    }
+
+    fn look_up(&mut self) {
+        self.addresses = self.name.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+        self.next = 0;
+    }
+
+    pub(super) fn address(&mut self) -> io::Result<SocketAddr> {
+        if self.next >= self.addresses.len() {
+            self.look_up();
+        }
+        self.addresses.get(self.next).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// That address did not answer.
+    pub(super) fn failed(&mut self) {
+        self.next += 1;
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
+        self.addresses.iter().any(|address| address.ip().is_loopback())
+    }
+}

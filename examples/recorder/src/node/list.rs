@@ -1,0 +1,87 @@
+//! The list of permitted recorders and the pins, which several processes of one recorder share through its folder.
+
+use std::time::{Duration, Instant};
+
+use p2pgate::terminal::{Change, SessionId, blob_size};
+
+use super::{Core, Node, PEERS};
+use crate::failure::{Code, Failure};
+
+/// How often the stored list is looked at, for a change by another process.
+const LOOK: Duration = Duration::from_millis(200);
+
+impl Node {
+    /// Changes the list (P2) on top of what is stored, and stores it: nobody else's change is lost.
+    pub fn permit(&mut self, change: &Change<'_>) -> Result<(), Failure> {
+        let lock = self.state.lock()?;
+        self.reload()?;
+        self.terminal
+            .permit(change)
+            .map_err(|error| Failure::new(Code::Refused, format!("the list stays as it was: {error}")))?;
+        self.store()?;
+        drop(lock);
+        self.obey().map(|_| ())
+    }
+
+    /// Stores the list and the pins, unless another process has stored newer ones, which then count here too.
+    pub(super) fn persist(&mut self) -> Result<(), Failure> {
+        let lock = self.state.lock()?;
+        if self.state.peers_version() == self.peers {
+            self.store()?
+        } else {
+            self.reload()?
+        }
+        drop(lock);
+        self.terminal.persisted();
+        Ok(())
+    }
+
+    fn store(&mut self) -> Result<(), Failure> {
+        let mut blob = vec![0; blob_size(PEERS)];
+        let length = self
+            .terminal
+            .blob(&mut blob)
+            .map_err(|error| Failure::new(Code::Local, format!("cannot store the list: {error}")))?;
+        self.state.save_peers(&blob[..length])?;
+        self.peers = self.state.peers_version();
+        Ok(())
+    }
+
+    /// Takes over a list that another process (`allow`) has stored.
+    pub(super) fn look_at_peers(&mut self) -> Result<(), Failure> {
+        // Whoever takes no callers has no use for it, and would only register what another process does already.
+        if self.listener.is_none() || self.looked.elapsed() < LOOK {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        if self.state.peers_version() != self.peers {
+            let lock = self.state.lock()?;
+            self.reload()?;
+            drop(lock);
+        }
+        Ok(())
+    }
+
+    /// The stored list counts; sessions with callers that are no longer on it end.
+    fn reload(&mut self) -> Result<(), Failure> {
+        self.peers = self.state.peers_version();
+        if let Some(blob) = self.state.peers()? {
+            restore(&mut self.terminal, &blob)?;
+        }
+        let struck: Vec<SessionId> =
+            self.callers.iter().copied().filter(|&caller| !self.is_permitted(caller)).collect();
+        for caller in struck {
+            self.terminal.close(caller);
+        }
+        Ok(())
+    }
+
+    fn is_permitted(&self, caller: SessionId) -> bool {
+        let caller = self.terminal.peer(caller);
+        self.terminal.permitted().any(|(permitted, _)| Some(permitted) == caller)
+    }
+}
+
+pub(super) fn restore(terminal: &mut Core, blob: &[u8]) -> Result<(), Failure> {
+    terminal.restore(blob).map_err(|error| Failure::new(Code::Local, error.to_string()))
+}

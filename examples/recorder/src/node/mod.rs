@@ -1,0 +1,477 @@
+//! The core's terminal on real sockets: one poll loop that carries bytes, time and deadlines in, and bytes and events out.
+
+mod broker;
+mod list;
+mod wire;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use p2pgate::lane::{HEADROOM, OVERHEAD, TAILROOM};
+use p2pgate::link::MaxRecord;
+use p2pgate::load::LoadGate;
+use p2pgate::mpeg::Class;
+use p2pgate::sframe::Suite;
+use p2pgate::terminal::{Config, Destination, Event, FrameError, LinkId, Piece, SessionId, Step, Terminal};
+use zeroize::Zeroizing;
+
+use crate::failure::{Code, Failure};
+use crate::recording;
+use crate::state::{Identity, State, Version};
+use broker::Broker;
+use list::restore;
+use wire::{BACKLOG, Wire};
+
+/// Sessions at one time, calls and callers together.
+pub const SESSIONS: usize = 8;
+/// Recorders that one recorder knows at most.
+pub const PEERS: usize = 512;
+/// Largest lane frame taken, bytes: 64 KiB of payload and what seals it.
+const MAX_FRAME: u32 = (64 << 10) + OVERHEAD as u32;
+/// Largest control or peer record taken, bytes.
+const MAX_RECORD: MaxRecord = MaxRecord::MAX;
+/// Steps of one link before the others have their turn.
+const STEPS: usize = 32;
+/// Turns of all links before time, new connections and the application have theirs.
+const ROUNDS: usize = 8;
+const LISTENER: Token = Token(usize::MAX);
+
+/// The core's terminal in the size that this program has.
+pub type Core = Terminal<SESSIONS, PEERS>;
+
+/// Takes the payload of what is received.
+pub trait Sink {
+    /// The bytes that belong at `offset` of the recording that comes in over `session`, in order.
+    fn payload(&mut self, session: SessionId, offset: u64, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Nothing is received.
+impl Sink for () {
+    fn payload(&mut self, _: SessionId, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::Error::other("this process receives nothing"))
+    }
+}
+
+/// What a node is to do besides calling.
+#[derive(Debug)]
+pub struct Role {
+    /// Takes callers: where they come in.
+    pub listener: Option<std::net::TcpListener>,
+    /// When it takes them.
+    pub gate: LoadGate,
+}
+
+impl Role {
+    /// Calls, or changes the list; takes no callers.
+    pub fn caller() -> Self {
+        Self { listener: None, gate: LoadGate::default() }
+    }
+}
+
+/// A terminal with its sockets and its stored state.
+pub struct Node {
+    terminal: Box<Core>,
+    state: State,
+    peers: Version,
+    looked: Instant,
+    broker: Broker,
+    poll: Poll,
+    ready: Events,
+    wires: BTreeMap<LinkId, Wire>,
+    listener: Option<TcpListener>,
+    started: Instant,
+    events: VecDeque<Event>,
+    /// The one frame that is sealed and waits for its lane, in `scratch`.
+    waiting: Option<(LinkId, Range<usize>)>,
+    scratch: Vec<u8>,
+    record: Vec<u8>,
+    watch: Option<Box<dyn FnMut(&Event) + Send>>,
+    /// Sessions with callers.
+    callers: Vec<SessionId>,
+}
+
+impl Node {
+    /// A terminal of this identity. Its seed is replaced on disk before any secret is drawn from it.
+    pub fn new(state: State, identity: &Identity, role: Role) -> Result<Self, Failure> {
+        let broker = Broker::new(&identity.broker);
+        let lock = state.lock()?;
+        let seed = Zeroizing::new(state.seed()?);
+        let mut entropy = Zeroizing::new([0; 32]);
+        fill_random(&mut entropy)?;
+        let config = Config {
+            identifier: identity.identifier.clone(),
+            secret: identity.secret.clone(),
+            broker_key: identity.broker_key,
+            max_record: MAX_RECORD,
+            max_frame: MAX_FRAME,
+            listen: role.listener.is_some(),
+            suite: Suite::Aes128CtrHmacSha256_80,
+            allow_loopback: broker.is_loopback(),
+            load: role.gate,
+        };
+        let (terminal, next_seed) = Terminal::new(config, &seed, &entropy);
+        let mut terminal = Box::new(terminal);
+        state.save_seed(&next_seed)?;
+        let peers = state.peers_version();
+        if let Some(blob) = state.peers()? {
+            restore(&mut terminal, &blob)?;
+        }
+        drop(lock);
+
+        let poll = Poll::new().map_err(machine)?;
+        let listener = match role.listener {
+            None => None,
+            Some(listener) => {
+                listener.set_nonblocking(true).map_err(machine)?;
+                let mut listener = TcpListener::from_std(listener);
+                poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(machine)?;
+                Some(listener)
+            }
+        };
+        let now = Instant::now();
+        Ok(Self {
+            terminal,
+            state,
+            peers,
+            looked: now,
+            broker,
+            poll,
+            ready: Events::with_capacity(64),
+            wires: BTreeMap::new(),
+            listener,
+            started: now,
+            events: VecDeque::new(),
+            waiting: None,
+            scratch: Vec::new(),
+            record: vec![0; 2 + usize::from(MAX_RECORD.get())],
+            watch: None,
+            callers: Vec::new(),
+        })
+    }
+
+    /// Shows every event to `watch` before anybody acts on it.
+    pub fn watch(&mut self, watch: Box<dyn FnMut(&Event) + Send>) {
+        self.watch = Some(watch);
+    }
+
+    /// The terminal itself, and the time for calls to it.
+    pub fn terminal(&mut self) -> (&mut Core, u64) {
+        let now = self.now();
+        (&mut self.terminal, now)
+    }
+
+    /// The broker's address as the user gave it.
+    pub fn broker(&self) -> &str {
+        &self.broker.name
+    }
+
+    /// The next thing that happened.
+    pub fn event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// Waits for input, time or `longest`, and does what is to be done.
+    pub fn turn(&mut self, longest: Duration, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let more = self.work(sink)?;
+        let mut patience = if more || !self.events.is_empty() { Duration::ZERO } else { longest };
+        if let Some(deadline) = self.terminal.poll_timeout() {
+            patience = patience.min(Duration::from_millis(deadline.saturating_sub(self.now())));
+        }
+        match self.poll.poll(&mut self.ready, Some(patience)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(machine(error)),
+            _ => {}
+        }
+        for event in &self.ready {
+            if event.token() == LISTENER {
+                continue;
+            }
+            let id = self.wires.keys().copied().find(|link| token(*link) == event.token());
+            if let Some(wire) = id.and_then(|link| self.wires.get_mut(&link)) {
+                let broken = event.is_error() || event.is_read_closed();
+                wire.ready(event.is_readable() || broken, event.is_writable() || event.is_error());
+            }
+        }
+        self.accept();
+        self.finish_connecting();
+        let now = self.now();
+        if self.terminal.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.terminal.handle_timeout(now);
+        }
+        self.look_at_peers()?;
+        self.work(sink).map(|_| ())
+    }
+
+    /// Input, output and orders of the terminal, in a bounded number of rounds. `true`: there is more to do at once.
+    fn work(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
+        for _ in 0..ROUNDS {
+            let mut progress = self.obey()?;
+            self.transmit();
+            let links: Vec<LinkId> = self.wires.keys().copied().collect();
+            for link in links {
+                progress |= self.take_input(link, sink);
+            }
+            if !progress {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Seals a piece of the recording and hands it to its lane. Call only while [`Self::can_send`].
+    pub fn send(
+        &mut self,
+        session: SessionId,
+        class: Class,
+        piece: &recording::Piece<'_>,
+    ) -> Result<(), FrameError> {
+        let now = self.now();
+        let length = piece.bytes.len();
+        self.scratch.resize(HEADROOM + length + TAILROOM, 0);
+        self.scratch[HEADROOM..HEADROOM + length].copy_from_slice(piece.bytes);
+        let piece = Piece { class, segment: piece.segment, offset: piece.offset, length };
+        self.waiting = Some(self.terminal.seal(session, piece, &mut self.scratch, now)?);
+        self.release_waiting();
+        Ok(())
+    }
+
+    /// The end of a class's lane. Call only while [`Self::can_send`].
+    pub fn send_end(
+        &mut self,
+        session: SessionId,
+        class: Class,
+        segments: u64,
+        hash: Option<&[u8; 32]>,
+    ) -> Result<(), FrameError> {
+        let now = self.now();
+        self.scratch.resize(HEADROOM + 32 + TAILROOM, 0);
+        self.waiting =
+            Some(self.terminal.seal_end(session, class, segments, hash, &mut self.scratch, now)?);
+        self.release_waiting();
+        Ok(())
+    }
+
+    /// No frame waits for its lane: the next one may be sealed.
+    pub fn can_send(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// Hands the waiting frame to its lane if that has room.
+    fn release_waiting(&mut self) {
+        let Some((link, range)) = self.waiting.take() else { return };
+        let Some(wire) = self.wires.get_mut(&link) else { return };
+        if wire.backlog() > 0 && wire.backlog() + range.len() > BACKLOG {
+            let _ = wire.flush();
+        }
+        if wire.backlog() > 0 && wire.backlog() + range.len() > BACKLOG {
+            self.waiting = Some((link, range));
+        } else {
+            wire.queue(&self.scratch[range]);
+        }
+    }
+
+    /// Writes what is queued everywhere, for `longest` at most: before the program ends.
+    pub fn drain(&mut self, longest: Duration) -> Result<(), Failure> {
+        let deadline = Instant::now() + longest;
+        loop {
+            self.work(&mut ())?;
+            let open = self.wires.values().any(|wire| wire.is_connected() && wire.backlog() > 0);
+            if !open || Instant::now() >= deadline {
+                return Ok(());
+            }
+            self.turn(Duration::from_millis(20), &mut ())?;
+        }
+    }
+
+    /// One link's turn: a bounded number of steps. Says whether there was any progress.
+    fn take_input(&mut self, link: LinkId, sink: &mut dyn Sink) -> bool {
+        let now = self.now();
+        let mut progress = false;
+        for _ in 0..STEPS {
+            let Some(wire) = self.wires.get_mut(&link) else { return progress };
+            if wire.is_closing() || !wire.is_connected() {
+                return progress;
+            }
+            if !wire.has_wanted() {
+                if !wire.may_read() {
+                    return progress;
+                }
+                match wire.read() {
+                    Ok(true) => continue,
+                    Ok(false) if !wire.has_ended() => return progress,
+                    Ok(false) | Err(_) => {
+                        self.lost(link);
+                        return true;
+                    }
+                }
+            }
+            let input = self.terminal.handle_input(link, wire.input(), now);
+            match input.step {
+                Step::Payload { session, offset, range } => {
+                    if sink.payload(session, offset, &wire.input()[range]).is_err() {
+                        let _ = self.terminal.abandon(session, "it cannot be written to the disk", now);
+                    }
+                    wire.want(1);
+                }
+                Step::Progress => wire.want(1),
+                Step::NeedMore(bytes) => wire.want(bytes),
+                // The other lane is behind. What it brings is progress, and then this one is asked again.
+                Step::Blocked => {
+                    wire.consume(input.consumed);
+                    return progress;
+                }
+                // `Event::Close` follows.
+                Step::Closed => {
+                    wire.consume(input.consumed);
+                    return true;
+                }
+            }
+            progress = true;
+            wire.consume(input.consumed);
+        }
+        progress
+    }
+
+    /// A connection is gone.
+    fn lost(&mut self, link: LinkId) {
+        if let Some(wire) = self.wires.remove(&link) {
+            let closing = wire.is_closing();
+            wire.deregister(self.poll.registry());
+            if !closing {
+                let now = self.now();
+                self.terminal.link_closed(link, now);
+            }
+        }
+    }
+
+    /// What the terminal has to say on each link, as long as the socket keeps up.
+    fn transmit(&mut self) {
+        let now = self.now();
+        let mut broken = Vec::new();
+        let record = &mut self.record;
+        for (&link, wire) in &mut self.wires {
+            while wire.is_connected() && wire.backlog() < BACKLOG {
+                match self.terminal.poll_transmit(link, record, now) {
+                    Ok(0) | Err(_) => break,
+                    Ok(bytes) => wire.queue(&record[..bytes]),
+                }
+            }
+            if wire.flush().is_err() || wire.is_done() {
+                broken.push(link);
+            }
+        }
+        for link in broken {
+            self.lost(link);
+        }
+        self.release_waiting();
+    }
+
+    /// Does what the terminal orders; what concerns the application is kept for [`Self::event`].
+    fn obey(&mut self) -> Result<bool, Failure> {
+        let mut any = false;
+        while let Some(event) = self.terminal.poll_event() {
+            any = true;
+            if let Some(watch) = &mut self.watch {
+                watch(&event);
+            }
+            match event {
+                Event::Connect { link, to } => self.connect(link, to),
+                Event::Close { link } => {
+                    self.transmit();
+                    if let Some(wire) = self.wires.get_mut(&link) {
+                        wire.close();
+                    }
+                }
+                Event::Persist => self.persist()?,
+                other => {
+                    match other {
+                        Event::Expected { session } => self.callers.push(session),
+                        Event::Closed { session, .. } => self.callers.retain(|caller| *caller != session),
+                        _ => {}
+                    }
+                    self.events.push_back(other);
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    fn connect(&mut self, link: LinkId, to: Destination) {
+        let address = match to {
+            Destination::Broker => self.broker.address(),
+            Destination::Address(address) => Ok(address),
+        };
+        let registry = self.poll.registry();
+        let wire = address
+            .and_then(TcpStream::connect)
+            .and_then(|stream| Wire::new(stream, to == Destination::Broker, registry, token(link)));
+        match wire {
+            Ok(wire) => {
+                self.wires.insert(link, wire);
+            }
+            Err(_) => {
+                let now = self.now();
+                if to == Destination::Broker {
+                    self.broker.failed();
+                }
+                self.terminal.link_closed(link, now);
+            }
+        }
+    }
+
+    fn finish_connecting(&mut self) {
+        let now = self.now();
+        let results: Vec<_> =
+            self.wires.iter_mut().filter_map(|(link, wire)| Some((*link, wire.connect_result()?))).collect();
+        for (link, connected) in results {
+            if connected {
+                self.terminal.link_opened(link, now);
+            } else {
+                if self.wires.get(&link).is_some_and(Wire::leads_to_broker) {
+                    self.broker.failed();
+                }
+                self.lost(link);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        let now = self.now();
+        while let Some((stream, _)) = self.listener.as_ref().and_then(|listener| listener.accept().ok()) {
+            // No room is no tragedy: the caller is turned away by the close.
+            let Ok(link) = self.terminal.accepted(now) else { continue };
+            match Wire::accepted(stream, self.poll.registry(), token(link)) {
+                Ok(wire) => {
+                    self.wires.insert(link, wire);
+                    self.terminal.link_opened(link, now);
+                }
+                Err(_) => self.terminal.link_closed(link, now),
+            }
+        }
+    }
+}
+
+fn token(link: LinkId) -> Token {
+    Token(link.number() as usize)
+}
+
+/// 32 bytes from the operating system; without them nothing goes on.
+pub fn fill_random(bytes: &mut [u8; 32]) -> Result<(), Failure> {
+    getrandom::fill(bytes).map_err(|error| {
+        Failure::new(
+            Code::Local,
+            format!("the operating system gives no random bytes ({error}): check /dev/urandom"),
+        )
+    })
+}
+
+fn machine(error: io::Error) -> Failure {
+    Failure::new(Code::Local, format!("the operating system refuses sockets ({error}): check its limits"))
+}

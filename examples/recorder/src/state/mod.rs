@@ -1,0 +1,187 @@
+//! What a recorder keeps between runs, in one folder that only its owner can read:
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `identity` | identifier, secret key, the broker's address and key; `Name:value` lines, written once |
+//! | `seed` | 32 bytes, replaced before every use |
+//! | `peers` | the core's table of permitted recorders and pinned keys |
+//! | `lock` | held while any of them is read and written |
+//! | `receiving` | held by the one process that receives |
+
+mod durable;
+mod identity;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+pub use durable::{Fresh, replace, sync_folder};
+pub use identity::Identity;
+
+use crate::failure::{Code, Failure};
+
+const IDENTITY: &str = "identity";
+/// An identity that the broker has not confirmed.
+const CANDIDATE: &str = "identity.enrolling";
+
+/// A recorder's folder.
+#[derive(Clone, Debug)]
+pub struct State {
+    folder: PathBuf,
+}
+
+/// Tells whether a file was replaced since one last looked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Version(Option<(u64, u64, i64, i64)>);
+
+/// The folder's lock; given back when dropped.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl State {
+    /// A recorder's existing folder, and who it is.
+    pub fn open(folder: &Path) -> Result<(Self, Identity), Failure> {
+        let state = Self { folder: folder.to_owned() };
+        let path = state.path(IDENTITY);
+        let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::new(
+                Code::Local,
+                format!("{} holds no recorder: make one with p2pgate-recorder init", folder.display()),
+            ),
+            _ => Failure::local("cannot read", &path, &error),
+        })?;
+        let identity = Identity::parse(&text).ok_or_else(|| {
+            Failure::new(
+                Code::Local,
+                format!("{} is damaged: restore it or enrol this recorder anew", path.display()),
+            )
+        })?;
+        Ok((state, identity))
+    }
+
+    /// A folder for a new recorder, made if need be, and whether it was. Refuses one that holds a recorder.
+    pub fn create(folder: &Path) -> Result<(Self, bool), Failure> {
+        let state = Self { folder: folder.to_owned() };
+        if state.path(IDENTITY).exists() {
+            return Err(Failure::new(
+                Code::Local,
+                format!("{} holds a recorder already: choose another folder", folder.display()),
+            ));
+        }
+        let made = !folder.exists();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700)))
+            .map_err(|error| Failure::local("cannot make the folder", folder, &error))?;
+        Ok((state, made))
+    }
+
+    /// Takes away what an enrolment that failed has left; the folder too if it was `made` for it.
+    pub fn remove(&self, made: bool) {
+        for name in [CANDIDATE, "seed", "peers", "lock"] {
+            let _ = fs::remove_file(self.path(name));
+        }
+        if made {
+            let _ = fs::remove_dir(&self.folder);
+        }
+    }
+
+    /// Writes down who this recorder wants to be.
+    pub fn save_candidate(&self, identity: &Identity) -> Result<(), Failure> {
+        self.save(CANDIDATE, identity.to_text().as_bytes())
+    }
+
+    /// The broker agrees: it is who it wanted to be.
+    pub fn confirm_candidate(&self) -> Result<(), Failure> {
+        let path = self.path(IDENTITY);
+        fs::rename(self.path(CANDIDATE), &path)
+            .and_then(|()| sync_folder(&path))
+            .map_err(|error| Failure::local("cannot write", &path, &error))
+    }
+
+    /// The seed as stored; zeros for a new recorder.
+    pub fn seed(&self) -> Result<[u8; 32], Failure> {
+        match self.load("seed")? {
+            None => Ok([0; 32]),
+            Some(bytes) => bytes.as_slice().try_into().map_err(|_| {
+                Failure::new(
+                    Code::Local,
+                    format!("{} is damaged: restore it or delete it", self.path("seed").display()),
+                )
+            }),
+        }
+    }
+
+    /// Stores the next seed.
+    pub fn save_seed(&self, seed: &[u8; 32]) -> Result<(), Failure> {
+        self.save("seed", seed)
+    }
+
+    /// The core's table of peers, if there is one.
+    pub fn peers(&self) -> Result<Option<Vec<u8>>, Failure> {
+        self.load("peers")
+    }
+
+    /// Stores the core's table of peers.
+    pub fn save_peers(&self, blob: &[u8]) -> Result<(), Failure> {
+        self.save("peers", blob)
+    }
+
+    /// Which version of the table of peers is there; cheap enough to ask a few times a second.
+    pub fn peers_version(&self) -> Version {
+        Version(fs::metadata(self.path("peers")).ok().map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec())))
+    }
+
+    /// Waits for the folder's lock.
+    pub fn lock(&self) -> Result<Lock, Failure> {
+        let path = self.path("lock");
+        let file = self.lock_file(&path)?;
+        file.lock().map_err(|error| Failure::local("cannot lock", &path, &error))?;
+        Ok(Lock(file))
+    }
+
+    /// The lock of the one process that receives.
+    pub fn lock_receiving(&self) -> Result<Lock, Failure> {
+        let path = self.path("receiving");
+        let file = self.lock_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => Err(Failure::new(
+                Code::Local,
+                format!("another receive runs on {}: end it first", self.folder.display()),
+            )),
+            Err(TryLockError::Error(error)) => Err(Failure::local("cannot lock", &path, &error)),
+        }
+    }
+
+    fn lock_file(&self, path: &Path) -> Result<File, Failure> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| Failure::local("cannot open", path, &error))
+    }
+
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let path = self.path(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::local("cannot read", &path, &error)),
+        }
+    }
+
+    fn save(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
+        let path = self.path(name);
+        replace(&path, content).map_err(|error| Failure::local("cannot write", &path, &error))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}

@@ -1,0 +1,147 @@
+//! Exit codes 2 to 9, each with one line on standard error and, with `--json`, an object on standard output.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Stage, TEST_CARD, recorder};
+use std::fs;
+
+#[test]
+fn code_2_usage() {
+    for arguments in [
+        &["send"][..],
+        &["nonsense"],
+        &["receive", "--state", "x", "--out", "y", "--load-limit", "101"],
+        &["send", "--state", "x", "--to", "b", TEST_CARD, "--relay-below", "ten"],
+        &["send", "--state", "x", "--to", "b", TEST_CARD, "--relay-below", "10M"],
+        &["send", "--state", "x", "--to", "a,b", TEST_CARD],
+        &["allow", "--state", "x", "--create", "a", "--add", "b"],
+        &[
+            "send",
+            "--state",
+            "x",
+            "--to",
+            "b",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+            "--as",
+            "split",
+        ],
+    ] {
+        let output = recorder().args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said:?}");
+        assert!(output.stdout.is_empty());
+    }
+    let output = recorder().args(["send", "--json"]).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["error"]["code"], 2);
+}
+
+#[test]
+fn code_3_not_on_the_list_no_such_identifier_bad_ticket() {
+    let stage = Stage::pair();
+    let receiving = stage.receive("ben", &[]);
+    stage.init("mallory");
+    let stranger = stage.fail("mallory", "ben", TEST_CARD, &[]);
+    let nobody = stage.fail("mallory", "nobody", TEST_CARD, &[]);
+    assert_eq!((stranger.0, nobody.0), (3, 3));
+    // Whoever asks learns nothing about who exists.
+    assert_eq!(stranger.1.replace("ben", "X"), nobody.1.replace("nobody", "X"));
+    assert_eq!(fs::read_dir(&receiving.out).unwrap().count(), 0);
+
+    let output = stage.run("new", "init", &stage.init_arguments("new", "AAAAAAAAAAAAAAAAAAAAAA=="));
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(!stage.path("new").exists());
+}
+
+#[test]
+fn v5_a_revoked_recorder_is_out() {
+    let stage = Stage::pair();
+    let _receiving = stage.receive("ben", &[]);
+    stage.send("anna", "ben", TEST_CARD, &[]);
+    p2pgate_broker::revoke(&stage.path("broker"), "anna").unwrap();
+    assert_eq!(stage.fail("anna", "ben", TEST_CARD, &[]).0, 3);
+}
+
+#[test]
+fn code_4_permitted_but_never_an_address() {
+    let stage = Stage::pair();
+    assert_eq!(stage.fail("anna", "ben", TEST_CARD, &[]).0, 4);
+}
+
+#[test]
+fn code_5_offline() {
+    let stage = Stage::pair();
+    stage.receive("ben", &[]).kill();
+    assert_eq!(stage.fail("anna", "ben", TEST_CARD, &[]).0, 5);
+}
+
+#[test]
+fn code_6_over_the_brokers_limit() {
+    let stage = Stage::pair_with(|options| options.config.max_transfer = 500_000);
+    let mut receiving = stage.receive("ben", &[]);
+    assert_eq!(stage.fail("anna", "ben", TEST_CARD, &[]).0, 6);
+    // Split, the broker's part is small enough.
+    stage.send("anna", "ben", TEST_CARD, &["--as", "split"]);
+    assert!(common::same(&receiving.received(), TEST_CARD));
+}
+
+#[test]
+fn code_7_no_broker_or_another_one() {
+    let stage = Stage::pair();
+    let ticket = "AAAAAAAAAAAAAAAAAAAAAA==";
+    for (place, broker) in [(3, "127.0.0.1:1"), (5, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE")] {
+        let mut arguments = stage.init_arguments("new", ticket);
+        arguments[place] = broker;
+        let output = stage.run("new", "init", &arguments);
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
+        assert!(!stage.path("new").exists());
+    }
+}
+
+#[test]
+fn code_9_local_files() {
+    let stage = Stage::pair();
+    assert_eq!(stage.fail("anna", "ben", "/no/such/file", &[]).0, 9);
+    assert_eq!(stage.fail("anna", "ben", stage.folder.path().to_str().unwrap(), &[]).0, 9);
+    assert_eq!(stage.fail("nobody", "ben", TEST_CARD, &[]).0, 9);
+    let again = stage.run("anna", "init", &stage.init_arguments("anna", "AAAAAAAAAAAAAAAAAAAAAA=="));
+    assert_eq!(again.status.code(), Some(9));
+    // One process receives for a recorder.
+    let _receiving = stage.receive("ben", &[]);
+    let out = stage.path("elsewhere");
+    let second = stage.run("ben", "receive", &["--out", out.to_str().unwrap(), "--once"]);
+    assert_eq!(second.status.code(), Some(9));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_state_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let stage = Stage::pair();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&stage.path("anna")), 0o700);
+    for file in fs::read_dir(stage.path("anna")).unwrap() {
+        let file = file.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[test]
+fn the_seed_is_never_used_twice() {
+    let stage = Stage::pair();
+    let seed = || fs::read(stage.path("anna").join("seed")).unwrap();
+    let before = seed();
+    stage.done("anna", "allow", &[]);
+    assert_ne!(seed(), before);
+}
+
+#[test]
+fn the_demo_shows_it_all() {
+    let output = recorder().arg("demo").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("bit-exact") && said.contains("mallory  is refused"), "{said}");
+}

@@ -1,0 +1,118 @@
+//! `inspect`, `split` and `merge` on files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{TEST_CARD, TEST_CARD_BYTES, recorder, same};
+use std::fs;
+use std::path::Path;
+
+fn run(arguments: &[&str]) -> (i32, String) {
+    let output = recorder().args(arguments).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn inspect_counts_coded_pictures_and_their_bytes() {
+    let (code, said) = run(&["inspect", TEST_CARD, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(code, 0);
+    assert_eq!((&json["container"], &json["codec"]), (&"ps".into(), &"mpeg2".into()));
+    assert!(json["packet"].is_null());
+    assert_eq!(json["pictures"], serde_json::json!({ "i": 13, "p": 38, "b": 99, "d": 0 }));
+    let bytes = |name: &str| json["bytes"][name].as_u64().unwrap();
+    assert_eq!(bytes("total"), TEST_CARD_BYTES);
+    assert_eq!(bytes("i") + bytes("p") + bytes("b") + bytes("other"), TEST_CARD_BYTES);
+}
+
+#[test]
+fn inspect_knows_what_it_does_not_know() {
+    let (code, said) = run(&["inspect", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &json["container"], &json["codec"]), (0, &"unknown".into(), &"unknown".into()));
+}
+
+fn in_folder(test: impl FnOnce(&Path, &dyn Fn(&str) -> String)) {
+    let folder = tempfile::tempdir().unwrap();
+    test(folder.path(), &|name| folder.path().join(name).to_str().unwrap().to_owned());
+}
+
+#[test]
+fn v10b_split_and_merge_are_bit_exact() {
+    in_folder(|folder, path| {
+        let (a, b, out) = (path("a"), path("b"), path("out"));
+        assert_eq!(run(&["split", TEST_CARD, "--intra", &a, "--rest", &b]).0, 0);
+        assert_eq!(run(&["merge", "--intra", &a, "--rest", &b, "--out", &out]).0, 0);
+        assert!(same(&folder.join("out"), TEST_CARD));
+        // Nothing temporary is left.
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 3);
+    });
+}
+
+#[test]
+fn code_8_damaged_or_mismatched_parts_give_no_recording() {
+    in_folder(|folder, path| {
+        let (a, b, out) = (path("a"), path("b"), path("out"));
+        assert_eq!(run(&["split", TEST_CARD, "--intra", &a, "--rest", &b]).0, 0);
+        let good = fs::read(&b).unwrap();
+        let flipped: Vec<u8> = good
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| if at == good.len() / 2 { byte ^ 1 } else { *byte })
+            .collect();
+        let longer = [&good[..], b"x"].concat();
+        for bad in [&flipped[..], &good[..good.len() - 1], &longer[..], &[], b"something else"] {
+            fs::write(&b, bad).unwrap();
+            assert_eq!(run(&["merge", "--intra", &a, "--rest", &b, "--out", &out]).0, 8);
+            assert!(!folder.join("out").exists());
+        }
+        // Exchanged.
+        fs::write(&b, &good).unwrap();
+        assert_eq!(run(&["merge", "--intra", &b, "--rest", &a, "--out", &out]).0, 8);
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
+    });
+}
+
+#[test]
+fn code_9_files_that_cannot_be_read_or_written() {
+    in_folder(|_, path| {
+        assert_eq!(run(&["inspect", &path("none")]).0, 9);
+        assert_eq!(run(&["split", TEST_CARD, "--intra", &path("no/a"), "--rest", &path("b")]).0, 9);
+        assert_eq!(
+            run(&["merge", "--intra", &path("none"), "--rest", &path("none"), "--out", &path("out")]).0,
+            9
+        );
+    });
+}
+
+/// Third-party recordings, where the folder of the project's media is given; they can't be shipped.
+#[test]
+fn third_party_recordings_split_and_merge_bit_exact_and_counted_right() {
+    let Ok(shared) = std::env::var("P2PGATE_SHARED") else {
+        println!("skipped: P2PGATE_SHARED is not set");
+        return;
+    };
+    let media = Path::new(&shared).join("media");
+    let manifest = fs::read_to_string(media.join("MANIFEST.tsv")).unwrap();
+    let mut seen = 0;
+    for line in manifest.lines().skip(1) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let (name, codec) = (fields[0], fields[3]);
+        let file = media.join(name);
+        in_folder(|folder, path| {
+            let (a, b, out) = (path("a"), path("b"), path("out"));
+            assert_eq!(run(&["split", file.to_str().unwrap(), "--intra", &a, "--rest", &b]).0, 0, "{name}");
+            assert_eq!(run(&["merge", "--intra", &a, "--rest", &b, "--out", &out]).0, 0, "{name}");
+            assert!(same(&folder.join("out"), &file), "{name}");
+        });
+        if codec == "mpeg1video" || codec == "mpeg2video" {
+            let json: serde_json::Value =
+                serde_json::from_str(&run(&["inspect", file.to_str().unwrap(), "--json"]).1).unwrap();
+            let counts = ["i", "p", "b"].map(|kind| json["pictures"][kind].to_string());
+            assert_eq!(counts, [fields[6], fields[7], fields[8]], "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10);
+}

@@ -1,0 +1,150 @@
+//! Names, sizes, the table of kinds, and unfinished recordings: the file side, without a network.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+
+use p2pgate_recorder::cli::{Attribute, parse_size};
+use p2pgate_recorder::incoming::{Description, Incoming, Refusal};
+use p2pgate_recorder::kinds::Kinds;
+use p2pgate_recorder::names::{numbered, partial, sanitise};
+
+#[test]
+fn names_never_lead_anywhere() {
+    for (proposed, name) in [
+        ("film.mpg", "film.mpg"),
+        ("/etc/passwd", "passwd"),
+        ("../../x", "x"),
+        ("..", "recording"),
+        (".", "recording"),
+        ("", "recording"),
+        ("a/", "recording"),
+        ("...", "recording"),
+        (".bashrc", "bashrc"),
+        ("c:\\windows\\win.ini", "win.ini"),
+        ("a:b", "a_b"),
+        ("nul", "_nul"),
+        ("COM1.txt", "_COM1.txt"),
+        ("lpt9", "_lpt9"),
+        ("COMET", "COMET"),
+        ("end. ", "end"),
+        ("a\u{0}b\nc", "a_b_c"),
+        ("gpm\u{202e}exe", "gpm_exe"),
+        ("映画.mpg", "映画.mpg"),
+    ] {
+        assert_eq!(sanitise(proposed), name, "{proposed:?}");
+    }
+}
+
+#[test]
+fn long_names_keep_their_extension_and_fit() {
+    let name = sanitise(&format!("{}.mpg", "映".repeat(200)));
+    assert!(name.len() <= 248 && name.ends_with("映.mpg"));
+    assert!(numbered(&name, 9999).len() <= 255);
+    assert!(partial(&name, "0123456789abcdef").len() <= 255);
+    assert_eq!(numbered("film.mpg", 2), "film (2).mpg");
+    assert_eq!(numbered("film", 1), "film (1)");
+}
+
+#[test]
+fn sizes() {
+    for (text, size) in [
+        ("0", 0),
+        ("12345", 12_345),
+        ("10M", 10 << 20),
+        ("10m", 10 << 20),
+        ("1GiB", 1 << 30),
+        ("500kB", 500_000),
+        ("2TB", 2_000_000_000_000),
+        ("7 MiB", 7 << 20),
+        ("9B", 9),
+    ] {
+        assert_eq!(parse_size(text), Ok(size), "{text}");
+    }
+    for text in ["", "M", "1.5G", "-1", "10X", "10MBB", "99999999999999999999", "99999999999T", "µ"] {
+        assert!(parse_size(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn v10c_the_first_rule_that_matches_counts() {
+    let table = "# kinds\n\nHoliday*  confidential\n.mpg split\nmy film?.ts\tpublic\n*.j*g public\n";
+    let kinds = Kinds::parse(table).unwrap();
+    for (name, attribute) in [
+        ("holiday 1.mpg", Some(Attribute::Confidential)),
+        ("FILM.MPG", Some(Attribute::Split)),
+        ("my film2.ts", Some(Attribute::Public)),
+        ("my film.ts", None),
+        ("x.jpg", Some(Attribute::Public)),
+        ("x.jpeg", Some(Attribute::Public)),
+        ("mpg", None),
+    ] {
+        assert_eq!(kinds.attribute(name), attribute, "{name}");
+    }
+    for wrong in ["*.mpg", "*.mpg secret", "*.mpg auto"] {
+        assert!(Kinds::parse(wrong).is_err(), "{wrong}");
+    }
+    // A pattern that would be slow with naive backtracking.
+    let slow = Kinds::parse(&format!("{}b public", "*a".repeat(50))).unwrap();
+    assert_eq!(slow.attribute(&"a".repeat(5_000)), None);
+}
+
+const WHAT: Description<'static> =
+    Description { peer: "anna", name: "film.mpg", size: 6, source: b"12345678" };
+
+#[test]
+fn an_unfinished_recording_goes_on_for_the_same_peer_and_source_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut incoming = Incoming::open(folder.path(), &WHAT, false).unwrap();
+    incoming.write(0, b"abc").unwrap();
+    assert!(incoming.write(4, b"e").is_err());
+    assert!(incoming.write(3, b"defg").is_err());
+    assert!(matches!(Incoming::open(folder.path(), &WHAT, false), Err(Refusal::Busy)));
+    drop(incoming);
+
+    for other in [
+        Description { peer: "carl", ..WHAT },
+        Description { name: "film2.mpg", ..WHAT },
+        Description { size: 7, ..WHAT },
+        Description { source: b"87654321", ..WHAT },
+    ] {
+        assert_eq!(Incoming::open(folder.path(), &other, false).unwrap().written(), 0);
+    }
+    let mut incoming = Incoming::open(folder.path(), &WHAT, true).unwrap();
+    assert_eq!(incoming.written(), 3);
+    incoming.write(3, b"def").unwrap();
+    use sha2::Digest;
+    assert_eq!(incoming.sha256().unwrap()[..], sha2::Sha256::digest(b"abcdef")[..]);
+    let path = incoming.finish().unwrap();
+    assert_eq!(path, folder.path().join("film.mpg"));
+    assert_eq!(fs::read(path).unwrap(), b"abcdef");
+}
+
+#[test]
+fn an_unfinished_recording_is_not_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut incoming = Incoming::open(folder.path(), &WHAT, false).unwrap();
+    incoming.write(0, b"abc").unwrap();
+    assert!(incoming.finish().is_err());
+    assert!(!folder.path().join("film.mpg").exists());
+}
+
+#[test]
+fn no_file_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("film.mpg"), "old").unwrap();
+    fs::create_dir(folder.path().join("film (1).mpg")).unwrap();
+    std::os::unix::fs::symlink("/no/where", folder.path().join("film (2).mpg")).unwrap();
+    let mut incoming = Incoming::open(folder.path(), &WHAT, false).unwrap();
+    incoming.write(0, b"abcdef").unwrap();
+    assert_eq!(incoming.finish().unwrap(), folder.path().join("film (3).mpg"));
+    assert_eq!(fs::read(folder.path().join("film.mpg")).unwrap(), b"old");
+}
+
+#[test]
+fn a_recording_larger_than_the_disk_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let what = Description { size: u64::MAX / 2, ..WHAT };
+    assert!(matches!(Incoming::open(folder.path(), &what, false), Err(Refusal::NoRoom)));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
