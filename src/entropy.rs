@@ -41,8 +41,9 @@ impl Entropy {
 
     /// Mixes further entropy in.
     pub(crate) fn add(&mut self, fresh: &[u8; 32]) {
-        let old = self.state;
+        let mut old = self.state;
         expand(Some(&old), fresh, b"p2pgate add", &mut self.state, &mut []);
+        old.zeroize();
     }
 
     /// Draws a secret.

@@ -21,8 +21,9 @@ impl LoadGate {
         Self { limit, hysteresis, sessions, load: 0, over: limit == 0 }
     }
 
-    /// Takes the newest load figure, in per cent of the device's capacity.
+    /// Takes the newest load figure, in per cent of the device's capacity; over 100 counts as 100.
     pub fn set_load(&mut self, percent: u8) {
+        let percent = if percent > 100 { 100 } else { percent };
         self.load = percent;
         self.over = if percent >= self.limit {
             true
@@ -45,7 +46,7 @@ impl LoadGate {
 }
 
 impl Default for LoadGate {
-    /// Busy from 80 per cent until below 70, and at one session.
+    /// Busy from 80 per cent until down to 70, and at one session.
     fn default() -> Self {
         Self::new(80, 10, 1)
     }

@@ -95,7 +95,13 @@ impl Machine<'_> {
 
     /// M11 (S1104): where the callee is, and what proves this terminal to it.
     pub(super) fn caller_granted(&mut self, address: &CalleeAddress<'_>, now: u64) {
-        let Some(index) = self.asked(address.transaction) else { return };
+        let Some(index) = self.asked(address.transaction) else {
+            // The call was given up meanwhile: the callee's place for it is free again.
+            if let Some(handle) = address.handle {
+                self.core.control.release(handle);
+            }
+            return;
+        };
         let (Some(handle), Some(key), Some(psk)) =
             (address.handle, address.callee_key, address.encrypt_key.key())
         else {
@@ -459,6 +465,9 @@ impl Machine<'_> {
             Phase::Open if session.transfer.state == TransferState::None => {
                 self.end_session(index, ClosedCause::Idle)
             }
+            Phase::Open if !self.core.control.is_online() && session.awaits_broker() => {
+                self.fail_transfer(index, TransferFailure::LaneUnreachable, "the sender lost its broker", now)
+            }
             Phase::Open => {
                 self.fail_transfer(index, TransferFailure::Idle, "nothing moved for too long", now)
             }
@@ -484,7 +493,8 @@ impl Machine<'_> {
     /// The end of a session, whatever it is at.
     pub(super) fn end_session(&mut self, index: usize, cause: ClosedCause) {
         let session = self.id(index);
-        if self.sessions[index].grant.caller && self.sessions[index].phase != Phase::Open {
+        let call = self.sessions[index].grant.caller && self.sessions[index].phase != Phase::Open;
+        if call && cause != ClosedCause::Here {
             let denial = if cause == ClosedCause::Idle { Denied::NoAnswer } else { Denied::Unreachable };
             return self.deny(index, denial, None);
         }

@@ -113,15 +113,18 @@ impl Control {
         }
     }
 
+    /// A REGISTER is out and not answered.
+    pub(super) fn is_registering(&self) -> bool {
+        self.register.is_some()
+    }
+
     pub(super) fn address_changed(&mut self) {
         self.address = AddressState::Unsent;
     }
 
-    /// Tells the broker when there is room; a broker that isn't told finds out by itself.
+    /// Tells the broker, now or when it is there again; if more wait than there is room for, it finds out by itself.
     pub(super) fn release(&mut self, handle: Handle) {
-        if self.is_online() {
-            let _ = self.releases.push(handle);
-        }
+        let _ = self.releases.push(handle);
     }
 }
 
@@ -154,7 +157,8 @@ impl Machine<'_> {
         let link = control.link;
         let failures = control.failures.saturating_add(1);
         let again = !matches!(cause, OfflineCause::NotEnrolled | OfflineCause::Displaced);
-        *control = Control { failures, ..Control::OFF };
+        let releases = core::mem::take(&mut control.releases);
+        *control = Control { failures, releases, ..Control::OFF };
         if again {
             let backoff = BACKOFF_MS.saturating_mul(1 << u32::from(failures.min(7) - 1)).min(BACKOFF_MAX_MS);
             // A quarter of it by chance, so that a broker that comes back isn't met by everybody at once.
@@ -163,7 +167,7 @@ impl Machine<'_> {
             control.state = ControlState::Waiting;
             control.deadline = now + backoff + jitter;
         }
-        self.core.book.registered = None;
+        self.core.book.unregister();
         if let Some(link) = link {
             self.core.emit(Event::Close { link });
         }
@@ -174,11 +178,7 @@ impl Machine<'_> {
                 session.phase,
                 Phase::Query | Phase::AwaitGrant | Phase::AskTunnel | Phase::AwaitTunnel | Phase::Noticed
             );
-            let lane_waits = session
-                .lanes
-                .iter()
-                .any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker));
-            if waits || lane_waits {
+            if waits || session.awaits_broker() {
                 session.deadline = now;
             }
         }
@@ -319,11 +319,16 @@ impl Machine<'_> {
                     self.persist();
                 }
                 // The terminal's list wins: it goes out again, whole, under a later number.
-                StatusCode::Stale => self.overtake(status.revision.unwrap_or(revision)),
+                StatusCode::Stale
+                    if status.revision.is_some_and(|theirs| theirs >= revision && theirs < u64::MAX) =>
+                {
+                    self.overtake(status.revision.unwrap_or(revision));
+                }
                 code => {
                     // Not tried again by itself in this connection: it would be refused again.
-                    self.core.book.registered = Some(self.core.book.revision);
-                    self.core.book.whole = true;
+                    if revision == self.core.book.revision {
+                        self.core.book.refuse();
+                    }
                     self.core.emit(Event::RegisterFailed { status: code.number() });
                 }
             }
@@ -356,7 +361,7 @@ impl Machine<'_> {
     fn overtake(&mut self, revision: u64) {
         let book = &mut self.core.book;
         book.revision = book.revision.max(revision).saturating_add(1);
-        book.registered = None;
+        book.unregister();
         book.whole = true;
         self.persist();
     }
@@ -379,12 +384,16 @@ impl Machine<'_> {
         };
         let result = self.encode_for_broker(outgoing, transaction, &transport, out);
         let mut transport = transport;
+        if result.is_err() {
+            // What there was room for must not stay there in clear.
+            out.fill(0);
+        }
         let result =
             result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
         self.core.control.secure = Secure::Transport(transport);
         if let (Outgoing::Register, Err(TransmitError::TextTooLong)) = (outgoing, result) {
             // It won't get shorter by itself: a person has to strike entries off.
-            self.core.book.registered = Some(self.core.book.revision);
+            self.core.book.refuse();
             self.core.emit(Event::RegisterFailed { status: StatusCode::TooLarge.number() });
             return Ok(0);
         }

@@ -49,7 +49,7 @@ pub enum Event {
         /// Where to.
         to: Destination,
     },
-    /// Write what `poll_transmit` still gives for this link, then close it. Nothing is taken from it any more; `link_closed` need not be said.
+    /// Write what `poll_transmit` and `seal` gave before, then close it. Nothing is taken from it any more; `link_closed` need not be said.
     Close {
         /// The connection.
         link: LinkId,

@@ -57,7 +57,15 @@ impl Machine<'_> {
 
     /// The callee's end of a tunnel.
     pub(super) fn dial_tunnel(&mut self, token: LaneToken, now: u64) {
-        let Some(index) = self.free_incoming() else { return };
+        // Connections that don't say what they are for must not keep an announced caller out.
+        let index = self.free_incoming().or_else(|| {
+            let index =
+                self.core.incoming.iter().position(|incoming| matches!(incoming.state, State::Preamble))?;
+            self.refuse(Refusal::Preamble);
+            self.drop_incoming(index);
+            Some(index)
+        });
+        let Some(index) = index else { return };
         let link = self.core.new_link();
         self.core.incoming[index] =
             Incoming { link: Some(link), deadline: now + TUNNEL_MS, state: State::Dialling(token) };

@@ -220,7 +220,8 @@ impl Machine<'_> {
         let transfer = &mut session.transfer;
         if frame.offset > transfer.offset {
             // It is the other lane's turn. The place isn't authenticated yet: whoever altered it stops the lane, no more.
-            return Input::blocked();
+            session.lanes[place].ahead = true;
+            return if self.is_stuck(at) { self.damaged(at, now) } else { Input::blocked() };
         }
         let lane = &mut session.lanes[place];
         let expected = match lane.way.protection {
@@ -239,6 +240,9 @@ impl Machine<'_> {
         let Some(end) = end.filter(|_| !range.is_empty()) else { return self.damaged(at, now) };
         transfer.offset = end;
         transfer.segment = Some(frame.segment);
+        for lane in &mut session.lanes {
+            lane.ahead = false;
+        }
         session.deadline = now + IDLE_MS;
         Input { consumed: bytes.len(), step: Step::Payload { session: id, offset: frame.offset, range } }
     }
@@ -263,8 +267,21 @@ impl Machine<'_> {
         lane.state = LaneState::Ended;
         lane.crypto = LaneCrypto::None;
         session.deadline = now + IDLE_MS;
+        if self.is_stuck(at) {
+            return self.damaged(at, now);
+        }
         self.check_arrived(at, now);
         Input::progress(bytes.len())
+    }
+
+    /// Every lane waits for bytes that another would have to bring, or has ended: something is lost, and waiting doesn't bring it.
+    /// All lanes are known here, since a sender starts when the last one is up.
+    fn is_stuck(&self, at: usize) -> bool {
+        let lanes = &self.sessions[at].lanes;
+        let waits = |lane: &super::session::Lane| {
+            lane.ahead || matches!(lane.state, LaneState::Unused | LaneState::Ended)
+        };
+        lanes.iter().all(waits) && lanes.iter().any(|lane| lane.ahead)
     }
 
     fn damaged(&mut self, at: usize, now: u64) -> Input {

@@ -35,8 +35,12 @@ pub(super) struct Core {
     pub(super) gate: LoadGate,
     pub(super) entropy: Entropy,
     pub(super) book: Book,
-    /// `Event::Persist` is out and `persisted` has not been said.
+    /// `Event::Persist` is out, and it has not been said that everything is stored.
     pub(super) persisting: bool,
+    /// `Event::Persist` is out, and `blob` has not been called since.
+    pub(super) unwritten: bool,
+    /// Callers were struck off whose sessions have not been ended yet.
+    pub(super) struck: bool,
     pub(super) ticket: Option<Password>,
     pub(super) addresses: Vec<SocketAddr, 4>,
     pub(super) control: Control,
@@ -61,6 +65,8 @@ impl Core {
             entropy,
             book: Book::default(),
             persisting: false,
+            unwritten: false,
+            struck: false,
             ticket: None,
             addresses: Vec::new(),
             control: Control::OFF,
@@ -120,7 +126,9 @@ impl<'a> Machine<'a> {
 
     pub(super) fn persist(&mut self) {
         self.core.persisting = true;
-        self.core.emit(Event::Persist);
+        if !core::mem::replace(&mut self.core.unwritten, true) {
+            self.core.emit(Event::Persist);
+        }
     }
 
     pub(super) fn owner(&self, link: LinkId) -> Option<Owner> {
@@ -219,6 +227,9 @@ impl<'a> Machine<'a> {
         out: &mut [u8],
         now: u64,
     ) -> Result<usize, TransmitError> {
+        if !self.core.has_room() {
+            return Ok(0);
+        }
         match self.owner(link) {
             Some(Owner::Control) => self.control_transmit(out, now),
             Some(Owner::Incoming(index)) => self.incoming_transmit(index, out),

@@ -107,7 +107,7 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     /// Takes over what [`Self::blob`] gave before a reset, before [`Self::connect`].
     ///
     /// # Errors
-    /// [`RestoreError`]; the list is then empty or as far as it could be read: don't go on without a person's word.
+    /// [`RestoreError`]; the list is then empty: don't go on without a person's word.
     pub fn restore(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
         self.machine().peers().decode(blob)
     }
@@ -117,12 +117,14 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     /// # Errors
     /// [`BlobTooSmall`].
     pub fn blob(&mut self, out: &mut [u8]) -> Result<usize, BlobTooSmall> {
-        self.machine().peers().encode(out)
+        let length = self.machine().peers().encode(out)?;
+        self.core.unwritten = false;
+        Ok(length)
     }
 
-    /// What [`Self::blob`] gave after [`Event::Persist`] outlasts a reset now. Only then is a changed list registered.
+    /// What [`Self::blob`] gave last outlasts a reset now. Only then is a changed list registered; what changed since that blob waits for the next.
     pub fn persisted(&mut self) {
-        self.core.persisting = false;
+        self.core.persisting = self.core.unwritten;
     }
 
     // --- this terminal --------------------------------------------------------------------------------------------
@@ -186,7 +188,7 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     /// Whether the broker has the list as it is now.
     #[must_use]
     pub fn is_registered(&self) -> bool {
-        self.core.book.registered == Some(self.core.book.revision)
+        self.core.book.registered == Some(self.core.book.revision) && !self.core.book.refused
     }
 
     /// Whether the broker relays, as far as is known (without: V14).
@@ -322,7 +324,8 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
         self.machine().abandon(session, cause, now)
     }
 
-    /// Ends a session. Unknown sessions have ended already.
+    /// Ends a session at once: what [`Self::poll_transmit`] has not given yet, such as the word after [`Self::stored`], is not sent. Unknown sessions
+    /// have ended already.
     pub fn close(&mut self, session: SessionId) {
         let mut machine = self.machine();
         if let Some(index) = machine.index(session) {
@@ -376,22 +379,44 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.core.poll_event()
+        let event = self.core.poll_event();
+        self.machine().end_struck();
+        event
     }
 }
 
 impl Machine<'_> {
     fn permit(&mut self, change: &Change<'_>) -> Result<(), PermitError> {
         self.peers().change(change)?;
+        if self.core.control.is_registering() {
+            // The broker is about to have what this change may undo: differences don't tell that.
+            self.core.book.whole = true;
+        }
         self.persist();
+        self.core.struck = true;
+        self.end_struck();
+        Ok(())
+    }
+
+    /// Ends the sessions of callers that were struck off or must have another key: as many at once as there is room for their events.
+    fn end_struck(&mut self) {
+        if !core::mem::take(&mut self.core.struck) {
+            return;
+        }
         for index in 0..self.sessions.len() {
             let session = &self.sessions[index];
             let Some(peer) = session.grant.peer.clone().filter(|_| session.is_accepted()) else { continue };
-            if !self.peers().is_permitted(peer.as_str()) {
-                self.end_session(index, ClosedCause::Withdrawn);
+            let key = session.grant.key;
+            let fits = key.is_none_or(|key| self.peers().key_fits(peer.as_str(), &key));
+            if fits && self.peers().is_permitted(peer.as_str()) {
+                continue;
             }
+            if !self.core.has_room() {
+                self.core.struck = true;
+                return;
+            }
+            self.end_session(index, ClosedCause::Withdrawn);
         }
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::identifier::Identifier;
 use crate::link::PublicKey;
 use crate::permitted;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 /// A terminal that may connect, that was called before, or that is about to be struck off the broker's list.
@@ -37,8 +38,10 @@ impl Peer {
 /// How many bytes a stored place takes at most.
 const RECORD: usize = 1 + 1 + 128 + 32;
 const VERSION: u8 = 1;
-/// Version, revision, whether there ever was a list.
+/// Version, revision, number of records.
 const HEAD: usize = 1 + 8 + 8;
+/// The start of SHA-256 over all before it: flash forgets, and no altered entry may let somebody in.
+const CHECK: usize = 8;
 
 /// The list and the pins, over the caller's storage.
 pub(super) struct Peers<'a> {
@@ -53,8 +56,22 @@ pub(super) struct Book {
     pub(super) revision: u64,
     /// The revision that the broker has acknowledged in this connection, with nothing changed besides.
     pub(super) registered: Option<u64>,
+    /// The broker refused it: it isn't sent again as it is, in this connection.
+    pub(super) refused: bool,
     /// The next registration must be of the whole list.
     pub(super) whole: bool,
+}
+
+impl Book {
+    /// The list is to be registered.
+    pub(super) fn unregister(&mut self) {
+        (self.registered, self.refused) = (None, false);
+    }
+
+    /// The list was refused. What the broker has now is not known.
+    pub(super) fn refuse(&mut self) {
+        (self.registered, self.refused, self.whole) = (Some(self.revision), true, true);
+    }
 }
 
 impl<'a> Peers<'a> {
@@ -144,7 +161,7 @@ impl<'a> Peers<'a> {
             }
         }
         self.book.revision = self.book.revision.saturating_add(1);
-        self.book.registered = None;
+        self.book.unregister();
         Ok(())
     }
 
@@ -175,7 +192,7 @@ impl<'a> Peers<'a> {
             }
         }
         self.book.registered = Some(revision);
-        self.book.whole = false;
+        (self.book.refused, self.book.whole) = (false, false);
     }
 
     pub(super) fn is_permitted(&self, identifier: &str) -> bool {
@@ -230,7 +247,7 @@ impl<'a> Peers<'a> {
         }))
     }
 
-    /// Writes version, revision, number of places, then a record a place that is in use.
+    /// Writes version, revision, number of records, a record for each place that is in use, and a check.
     pub(super) fn encode(&self, out: &mut [u8]) -> Result<usize, BlobTooSmall> {
         let needed = blob_size(self.places.len());
         let out = out.get_mut(..needed).ok_or(BlobTooSmall { needed })?;
@@ -258,15 +275,29 @@ impl<'a> Peers<'a> {
             count += 1;
         }
         out[9..HEAD].copy_from_slice(&count.to_be_bytes());
-        Ok(at)
+        let check = check(&out[..at]);
+        out[at..at + CHECK].copy_from_slice(&check);
+        Ok(at + CHECK)
     }
 
-    /// Takes over what [`Self::encode`] wrote.
+    /// Takes over what [`Self::encode`] wrote; nothing is known after a failure.
     pub(super) fn decode(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
-        let (head, mut rest) = blob.split_first_chunk::<HEAD>().ok_or(RestoreError::Damaged)?;
+        let result = self.decode_all(blob);
+        if result.is_err() {
+            self.places.fill(Peer::NONE);
+        }
+        result
+    }
+
+    fn decode_all(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
+        let (head, rest) = blob.split_first_chunk::<HEAD>().ok_or(RestoreError::Damaged)?;
         let (version, numbers) = head.split_first().ok_or(RestoreError::Damaged)?;
         if *version != VERSION {
             return Err(RestoreError::Version(*version));
+        }
+        let (mut rest, stored) = rest.split_last_chunk::<CHECK>().ok_or(RestoreError::Damaged)?;
+        if *stored != check(&blob[..blob.len() - CHECK]) {
+            return Err(RestoreError::Damaged);
         }
         let (revision, count) = numbers.split_first_chunk::<8>().ok_or(RestoreError::Damaged)?;
         let count =
@@ -281,7 +312,7 @@ impl<'a> Peers<'a> {
         if !rest.is_empty() {
             return Err(RestoreError::Damaged);
         }
-        *self.book = Book { revision: u64::from_be_bytes(*revision), registered: None, whole: false };
+        *self.book = Book { revision: u64::from_be_bytes(*revision), ..Book::default() };
         Ok(())
     }
 }
@@ -303,6 +334,11 @@ impl<'p> Iterator for Identifiers<'p> {
             .filter(|peer| wanted(peer.standing))
             .find_map(|peer| peer.identifier.as_ref().map(Identifier::as_str))
     }
+}
+
+fn check(bytes: &[u8]) -> [u8; CHECK] {
+    let digest = Sha256::digest(bytes);
+    core::array::from_fn(|index| digest[index])
 }
 
 fn decode_peer(bytes: &[u8]) -> Option<(Peer, &[u8])> {
@@ -328,7 +364,7 @@ fn decode_peer(bytes: &[u8]) -> Option<(Peer, &[u8])> {
 /// The bytes that a terminal with so many places for peers stores at most.
 #[must_use]
 pub const fn blob_size(peers: usize) -> usize {
-    HEAD + peers * RECORD
+    HEAD + peers * RECORD + CHECK
 }
 
 /// The terminals on the list, with the keys they must have or had at first use.

@@ -93,18 +93,18 @@ pub(super) struct Grant {
     pub(super) transaction: u32,
 }
 
-/// A password as text, wiped when dropped.
+/// A password as text, wiped when dropped. Bytes, since a `String` can't be wiped where it lies.
 #[derive(Default)]
-pub(super) struct Password(String<MAX_PASSWORD>);
+pub(super) struct Password(Vec<u8, MAX_PASSWORD>);
 
 impl Password {
     /// `None` if it is longer than any that is issued.
     pub(super) fn new(text: SecretText<'_>) -> Option<Self> {
-        String::try_from(text.expose()).ok().map(Self)
+        Vec::from_slice(text.expose().as_bytes()).ok().map(Self)
     }
 
     pub(super) fn text(&self) -> SecretText<'_> {
-        SecretText::new(self.0.as_str())
+        SecretText::new(core::str::from_utf8(&self.0).unwrap_or_default())
     }
 
     /// In constant time; an empty password, that is none, fits nothing.
@@ -115,8 +115,7 @@ impl Password {
 
 impl Drop for Password {
     fn drop(&mut self) {
-        // Zero bytes are UTF-8, so the text stays one.
-        core::mem::take(&mut self.0).into_bytes().zeroize();
+        self.0.as_mut_slice().zeroize();
     }
 }
 
@@ -142,14 +141,22 @@ pub(super) struct Outbox {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OfferAnswer {
-    Accept { offset: u64 },
-    Refuse,
+    Accept {
+        offset: u64,
+    },
+    /// With M17's number and the cause, for the other end's people: there may be another transfer before this goes out.
+    Refuse {
+        transaction: u32,
+        cause: &'static str,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Done {
     pub(super) complete: bool,
     pub(super) transaction: u32,
+    /// Why not, for the other end's people.
+    pub(super) cause: &'static str,
 }
 
 /// The transfer that a session has, if any.
@@ -170,8 +177,6 @@ pub(super) struct Transfer {
     pub(super) segment: Option<u64>,
     /// Receiver: what the first lane's end said.
     pub(super) end: Option<End>,
-    /// Why this end refuses or gives up, for the other end's people.
-    pub(super) cause: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +222,8 @@ pub(super) struct Lane {
     pub(super) transaction: u32,
     /// Receiver: LANE's answer is to be sent.
     pub(super) answer: bool,
+    /// Receiver: its next frame waits for other lanes'.
+    pub(super) ahead: bool,
     pub(super) crypto: LaneCrypto,
 }
 
@@ -261,6 +268,7 @@ impl Lane {
         key: None,
         transaction: 0,
         answer: false,
+        ahead: false,
         crypto: LaneCrypto::None,
     };
 }
@@ -278,7 +286,6 @@ impl Transfer {
         offset: 0,
         segment: None,
         end: None,
-        cause: "",
     };
 }
 
@@ -321,6 +328,11 @@ impl Session {
     /// Whether it counts as open for the load gate (V12): this terminal is its callee.
     pub(super) fn is_accepted(&self) -> bool {
         !self.grant.caller && self.phase != Phase::Idle
+    }
+
+    /// A lane's token is to come from the broker.
+    pub(super) fn awaits_broker(&self) -> bool {
+        self.lanes.iter().any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker))
     }
 
     pub(super) fn lane(&mut self, class: Class) -> &mut Lane {

@@ -1,6 +1,6 @@
 //! Transfers: who offers what, which lanes they take, and how they end (rows P8, P9, M17, M18, V10a, V10b).
 
-use super::event::{Event, SessionId, TransferFailure};
+use super::event::{ClosedCause, Event, SessionId, TransferFailure};
 use super::machine::{Machine, TransmitError};
 use super::session::{
     Done, End, Lane, LaneCrypto, LaneState, MAX_NAME, OfferAnswer, Phase, Secure, Transfer, TransferState,
@@ -14,6 +14,9 @@ use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAns
 use crate::route::{Path, Protection, Route, Way};
 use crate::sframe::Suite;
 use thiserror::Error;
+
+/// The longest cause that the other end is told, bytes: with two identifiers it fits into the smallest record.
+const MAX_CAUSE: usize = 120;
 
 /// What a sender offers.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +60,13 @@ pub enum OfferError {
     /// The session has a transfer already.
     #[error("the session has a transfer under way; wait for its end")]
     Busy,
-    /// The name is empty, too long or no path component.
-    #[error("the name is not one path component of 1 to {MAX_NAME} bytes; give it another")]
+    /// The name is empty, no path component, or too long, be it for the records that the other end takes.
+    #[error(
+        "the name is not one path component of 1 to {MAX_NAME} bytes, or too long for the other end; give it another"
+    )]
     Name,
-    /// The source's name is longer than 32 bytes.
-    #[error("the text that names the source's state is over 32 bytes; hash it")]
+    /// The source's name is not of 8 to 32 bytes.
+    #[error("what names the source's state is not 8 to 32 bytes long; hash it")]
     Source,
     /// No class has a way.
     #[error("the route has no lane; give one class a way")]
@@ -111,7 +116,7 @@ impl Machine<'_> {
         if route.sealed.is_none() && route.rest.is_none() {
             return Err(OfferError::NoLane);
         }
-        session.transfer = Transfer {
+        let transfer = Transfer {
             state: TransferState::Offering,
             sending: true,
             number,
@@ -121,6 +126,12 @@ impl Machine<'_> {
             hash: offer.hash,
             ..Transfer::NONE
         };
+        session.transfer = transfer;
+        if !self.offer_fits(at) {
+            self.sessions[at].transfer = Transfer::NONE;
+            return Err(OfferError::Name);
+        }
+        let session = &mut self.sessions[at];
         for (lane, (way, bytes)) in
             session.lanes.iter_mut().zip([(route.sealed, offer.sealed_bytes), (route.rest, offer.rest_bytes)])
         {
@@ -133,6 +144,15 @@ impl Machine<'_> {
         session.outbox.offer = true;
         session.deadline = now + IDLE_MS;
         Ok(())
+    }
+
+    /// Whether the other end's records have room for M17: what is too long would never go out, nor anything behind it.
+    fn offer_fits(&self, at: usize) -> bool {
+        let Secure::Transport(transport) = &self.sessions[at].secure else { return false };
+        match self.encode_for_peer(at, Outgoing::Offer, 0, &mut []) {
+            Err(EncodeError::TooSmall { needed }) => needed <= transport.max_payload(),
+            _ => false,
+        }
     }
 
     pub(super) fn accept_offer(&mut self, id: SessionId, offset: u64, now: u64) -> Result<(), OutOfTurn> {
@@ -156,9 +176,8 @@ impl Machine<'_> {
     ) -> Result<(), OutOfTurn> {
         let at = self.in_state(id, TransferState::Offered)?;
         let session = &mut self.sessions[at];
-        // Its number stays for the answer.
-        session.transfer = Transfer { number: session.transfer.number, cause, ..Transfer::NONE };
-        session.outbox.answer = Some(OfferAnswer::Refuse);
+        let transaction = core::mem::replace(&mut session.transfer, Transfer::NONE).number;
+        session.outbox.answer = Some(OfferAnswer::Refuse { transaction, cause: shown(cause) });
         session.deadline = now + IDLE_MS;
         Ok(())
     }
@@ -173,8 +192,9 @@ impl Machine<'_> {
         self.close_lanes(at);
         let session = &mut self.sessions[at];
         let transaction = session.transfer.number;
-        session.outbox.done = Some(Done { complete: stored.is_ok(), transaction });
-        session.transfer = Transfer { cause: stored.err().unwrap_or(""), ..Transfer::NONE };
+        let cause = shown(stored.err().unwrap_or_default());
+        session.outbox.done = Some(Done { complete: stored.is_ok(), transaction, cause });
+        session.transfer = Transfer::NONE;
         session.deadline = now + IDLE_MS;
         Ok(())
     }
@@ -203,15 +223,16 @@ impl Machine<'_> {
         self.close_lanes(at);
         let id = self.id(at);
         let session = &mut self.sessions[at];
-        let refused = session.transfer.state == TransferState::Offered;
-        let transaction = session.transfer.number;
-        session.transfer = Transfer { number: transaction, cause, ..Transfer::NONE };
-        session.outbox =
-            super::session::Outbox { refuse_other: session.outbox.refuse_other, ..Default::default() };
-        if refused {
-            session.outbox.answer = Some(OfferAnswer::Refuse);
+        let Transfer { state, number: transaction, .. } =
+            core::mem::replace(&mut session.transfer, Transfer::NONE);
+        let (outbox, cause) = (&mut session.outbox, shown(cause));
+        if core::mem::take(&mut outbox.offer) {
+            // The other end has not heard of it.
+        } else if state == TransferState::Offered {
+            outbox.answer = Some(OfferAnswer::Refuse { transaction, cause });
         } else {
-            session.outbox.done = Some(Done { complete: false, transaction });
+            outbox.answer = None;
+            outbox.done = Some(Done { complete: false, transaction, cause });
         }
         session.deadline = now + IDLE_MS;
         self.core.emit(Event::TransferFailed { session: id, failure });
@@ -258,17 +279,35 @@ impl Machine<'_> {
             session.outbox.refuse_other = Some(number);
             return true;
         }
+        let source = offer.source.clone().unwrap_or_default();
         session.transfer = Transfer {
             state: TransferState::Offered,
             number,
             name,
-            source: offer.source.clone().unwrap_or_default(),
+            source: source.clone(),
             size: offer.size,
             hash: offer.hash,
             ..Transfer::NONE
         };
+        self.replace_half_open(at, &source);
         self.core.emit(Event::Offered { session: id });
         true
+    }
+
+    /// The same source is offered anew by the same terminal: its earlier session lost its connection there, and not yet here.
+    fn replace_half_open(&mut self, at: usize, source: &[u8]) {
+        let is_older = |other: usize| {
+            let (new, old) = (&self.sessions[at], &self.sessions[other]);
+            other != at
+                && old.phase == Phase::Open
+                && old.grant.key == new.grant.key
+                && old.transfer.state == TransferState::Receiving
+                && !source.is_empty()
+                && old.transfer.source == source
+        };
+        if let Some(older) = (0..self.sessions.len()).find(|&other| is_older(other)) {
+            self.end_session(older, ClosedCause::OtherEnd);
+        }
     }
 
     /// M18 from the receiver: the lanes are opened.
@@ -494,6 +533,10 @@ impl Machine<'_> {
         let result = self
             .encode_for_peer(at, outgoing, transaction, Transport::text_room(out, max))
             .map_err(|error| TransmitError::of_encode(error, max));
+        if result.is_err() {
+            // What there was room for must not stay there in clear.
+            out.fill(0);
+        }
         let result =
             result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
         self.sessions[at].secure = Secure::Transport(transport);
@@ -544,8 +587,8 @@ impl Machine<'_> {
                 frame: Some(self.core.max_frame),
                 ..refusal(transfer.number, "")
             }),
-            Outgoing::Answer(OfferAnswer::Refuse) => {
-                Message::TransferAnswer(refusal(transfer.number, transfer.cause))
+            Outgoing::Answer(OfferAnswer::Refuse { transaction, cause }) => {
+                Message::TransferAnswer(refusal(transaction, cause))
             }
             Outgoing::RefuseOther(number) => {
                 Message::TransferAnswer(refusal(number, "one transfer at a time"))
@@ -573,10 +616,10 @@ impl Machine<'_> {
                 relay: false,
                 largest_transfer: None,
             }),
-            Outgoing::Done(Done { complete, transaction }) => Message::TransferDone(TransferDone {
+            Outgoing::Done(Done { complete, transaction, cause }) => Message::TransferDone(TransferDone {
                 complete,
                 transaction: Some(transaction),
-                cause: Some(transfer.cause).filter(|cause| !cause.is_empty() && !complete),
+                cause: Some(cause).filter(|cause| !cause.is_empty()),
             }),
         };
         message.encode(room)
@@ -602,4 +645,16 @@ impl Machine<'_> {
             }
         }
     }
+}
+
+/// A cause as the other end can be told it: whole lines of ordinary length go as they are, longer ones are cut, others are left out.
+fn shown(cause: &'static str) -> &'static str {
+    if cause.contains(char::is_control) {
+        return "";
+    }
+    let mut end = cause.len().min(MAX_CAUSE);
+    while !cause.is_char_boundary(end) {
+        end -= 1;
+    }
+    &cause[..end]
 }
