@@ -168,7 +168,7 @@ impl Broker {
     }
 
     /// Sends to all links of a terminal: whichever of its programs has the session.
-    fn tell_all(&mut self, identifier: &str, message: &Message<'_>) {
+    pub(super) fn tell_all(&mut self, identifier: &str, message: &Message<'_>) {
         let links = self.registry.get(identifier).map(|terminal| terminal.links.clone());
         for link in links.unwrap_or_default() {
             self.net.send(link, message);

@@ -3,7 +3,7 @@
 use super::{Broker, ConnectionId, Level, What};
 use crate::Secret;
 use crate::link::Handle;
-use crate::message::{self, Message, TransferAnswer, TunnelToken};
+use crate::message::{self, Message, Release, TransferAnswer, TunnelToken};
 
 /// Who answers M17 on a control link.
 const ANSWER: &str = "broker";
@@ -97,8 +97,12 @@ impl Broker {
     pub(super) fn released(&mut self, link: ConnectionId, handle: &Handle) {
         let Some(session) = self.net.session(link) else { return };
         let party = session.identifier.clone();
-        if let Some((id, _)) = self.grants.of_party(handle, &party) {
-            self.release(id);
+        let Some((id, grant)) = self.grants.of_party(handle, &party) else { return };
+        // A caller that gave up before it connected: the callee need not keep its place until the grant ends.
+        let callee = (grant.caller == party).then(|| grant.callee.clone());
+        self.release(id);
+        if let Some(callee) = callee {
+            self.tell_all(&callee, &Message::Release(Release { handle: *handle }));
         }
     }
 

@@ -483,6 +483,14 @@ impl Machine<'_> {
         }
     }
 
+    /// The caller won't come. A session that is up ends by its own link, after what that still carries.
+    pub(super) fn released(&mut self, handle: &Handle) {
+        let Some(index) = self.with_handle(handle) else { return };
+        if matches!(self.sessions[index].phase, Phase::Noticed | Phase::Expected) {
+            self.end_session(index, ClosedCause::OtherEnd);
+        }
+    }
+
     /// The end of a call that never became a session.
     pub(super) fn deny(&mut self, index: usize, denial: Denied, retry_after: Option<u32>) {
         let session = self.id(index);

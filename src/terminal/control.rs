@@ -273,6 +273,7 @@ impl Machine<'_> {
             Message::TransferAnswer(answer) => self.broker_answered(answer, now),
             Message::TunnelToken(tunnel) => self.tunnel_token(tunnel, now),
             Message::Withdraw(withdraw) => self.withdrawn(&withdraw.handle),
+            Message::Release(release) => self.released(&release.handle),
             // Answers that nobody here asked for.
             Message::Resolved(_) | Message::NotRegistered(_) => {}
             _ => return Err(OfflineCause::Broker),

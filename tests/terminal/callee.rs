@@ -220,3 +220,22 @@ fn a_key_seen_first_is_the_only_one_from_then_on_at_both_ends() {
     assert!(connected(&world, 0).is_some(), "{:?}", world.events(0));
     assert_eq!(world.nodes[1].terminal.peer(session_of(&world, 1)), Some(&identifier("Ia")));
 }
+
+#[test]
+fn p5_a_caller_that_gives_up_before_it_connects_frees_the_callees_place_at_once() {
+    let mut world = World::new(BrokerConfig::default());
+    world.add("Ia");
+    world.add_with("Ib", |config| config.load = LoadGate::new(80, 10, 1));
+    world.permit(1, &["Ia"], &[]);
+    let address = world.nodes[1].address;
+    world.hosts.insert(address, Host::Silent);
+    let session = world.call(0, 1);
+    world.nodes[0].terminal.close(session);
+    world.settle();
+    let closed = |event: &&Event| matches!(event, Event::Closed { cause: ClosedCause::OtherEnd, .. });
+    assert_eq!(world.events(1).iter().filter(closed).count(), 1, "{:?}", world.events(1));
+
+    world.hosts.insert(address, Host::Node(1));
+    world.call(0, 1);
+    assert!(connected(&world, 0).is_some(), "{:?}", world.events(0));
+}
