@@ -17,6 +17,7 @@ mod event;
 mod incoming;
 mod lanes;
 mod machine;
+mod peer;
 mod peers;
 mod session;
 mod transfer;

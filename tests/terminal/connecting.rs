@@ -150,7 +150,10 @@ fn v14_without_relay_a_blocked_port_is_out_of_reach() {
     }));
     assert!(world.events(1).iter().any(|event| matches!(event, Event::Expected { .. })));
     assert!(
-        world.events(1).iter().any(|event| matches!(event, Event::Closed { cause: ClosedCause::OtherEnd, .. })),
+        world
+            .events(1)
+            .iter()
+            .any(|event| matches!(event, Event::Closed { cause: ClosedCause::OtherEnd, .. })),
         "the callee's place is free again, at once"
     );
 }

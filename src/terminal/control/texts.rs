@@ -1,0 +1,244 @@
+//! What goes out on the control link: one text at a time, made from the terminal's state.
+
+use super::{ANSWER_MS, AddressState, Answer, ControlState};
+use crate::link::Transport;
+use crate::message::{
+    Accepted, Address, Candidate, EncodeError, Hello, Host, ListChange, Message, Ping, Query, Register,
+    Release, StatusAnswer, StatusCode, Transfer, Tunnel,
+};
+use crate::terminal::event::Event;
+use crate::terminal::machine::{Machine, TransmitError};
+use crate::terminal::peers::Peers;
+use crate::terminal::session::{self, LaneState, Phase, Secure};
+
+/// The next text for the broker.
+#[derive(Clone, Copy)]
+enum Outgoing {
+    Hello,
+    Answer,
+    Register,
+    Address,
+    Notice(usize),
+    Query(usize),
+    AskBroker(usize, usize),
+    Tunnel(usize),
+    Release,
+    Ping,
+}
+
+impl Machine<'_> {
+    pub(in crate::terminal) fn control_transmit(
+        &mut self,
+        out: &mut [u8],
+        now: u64,
+    ) -> Result<usize, TransmitError> {
+        let control = &mut self.core.control;
+        if control.state == ControlState::Opening {
+            let Secure::Handshake(handshake) = &mut control.secure else { return Ok(0) };
+            let length = handshake.write(&[], out).map_err(TransmitError::of_handshake)?;
+            control.state = ControlState::AwaitHandshake;
+            return Ok(length);
+        }
+        let Some(outgoing) = self.next_for_broker() else { return Ok(0) };
+        let transaction = self.core.next_transaction();
+        let Secure::Transport(transport) = core::mem::replace(&mut self.core.control.secure, Secure::None)
+        else {
+            return Ok(0);
+        };
+        let result = self.encode_for_broker(outgoing, transaction, &transport, out);
+        let mut transport = transport;
+        if result.is_err() {
+            // What there was room for must not stay there in clear.
+            out.fill(0);
+        }
+        let result =
+            result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
+        self.core.control.secure = Secure::Transport(transport);
+        if let (Outgoing::Register, Err(TransmitError::TextTooLong)) = (outgoing, result) {
+            // It won't get shorter by itself: a person has to strike entries off.
+            self.core.book.refuse();
+            self.core.emit(Event::RegisterFailed { status: StatusCode::TooLarge.number() });
+            return Ok(0);
+        }
+        let length = result?;
+        self.sent_to_broker(outgoing, transaction, now);
+        Ok(length)
+    }
+
+    fn next_for_broker(&self) -> Option<Outgoing> {
+        let control = &self.core.control;
+        if control.state == ControlState::Hello {
+            return Some(Outgoing::Hello);
+        }
+        if !control.is_online() {
+            return None;
+        }
+        if !control.answers.is_empty() {
+            return Some(Outgoing::Answer);
+        }
+        if control.register.is_none() && !self.core.persisting && self.core.book.registered.is_none() {
+            return Some(Outgoing::Register);
+        }
+        if control.address == AddressState::Unsent && !self.core.addresses.is_empty() {
+            return Some(Outgoing::Address);
+        }
+        for (index, session) in self.sessions.iter().enumerate() {
+            match session.phase {
+                Phase::Noticed => return Some(Outgoing::Notice(index)),
+                Phase::Query => return Some(Outgoing::Query(index)),
+                Phase::AskTunnel => return Some(Outgoing::Tunnel(index)),
+                _ => {}
+            }
+            if let Some(lane) = session.lanes.iter().position(|lane| lane.state == LaneState::AskBroker) {
+                return Some(Outgoing::AskBroker(index, lane));
+            }
+        }
+        if !control.releases.is_empty() {
+            return Some(Outgoing::Release);
+        }
+        (control.ping == Some(0)).then_some(Outgoing::Ping)
+    }
+
+    /// Encodes the text where [`Transport::seal_in_place`] wants it, and gives its length.
+    fn encode_for_broker(
+        &mut self,
+        outgoing: Outgoing,
+        transaction: u32,
+        transport: &Transport,
+        out: &mut [u8],
+    ) -> Result<usize, TransmitError> {
+        let max = transport.max_payload();
+        let room = Transport::text_room(out, max);
+        let transaction = Some(transaction);
+        if let Outgoing::Register = outgoing {
+            return self
+                .encode_register(transaction, room)
+                .map_err(|error| TransmitError::of_encode(error, max));
+        }
+        let core = &*self.core;
+        let identifier = core.identifier.as_str();
+        let message = match outgoing {
+            Outgoing::Hello => Message::Hello(Hello {
+                identifier,
+                ticket: core.ticket.as_ref().map(session::Password::text),
+                listen: core.listen,
+                transaction,
+            }),
+            Outgoing::Answer => {
+                let Some(&(transaction, answer)) = core.control.answers.first() else { return Ok(0) };
+                match answer {
+                    Answer::Status { acceptable } => {
+                        Message::StatusAnswer(StatusAnswer { acceptable, transaction, retry_after: None })
+                    }
+                    Answer::Denied(denial) => Message::Denied(crate::message::Denied {
+                        denial,
+                        transaction,
+                        cause: None,
+                        retry_after: None,
+                    }),
+                }
+            }
+            Outgoing::Notice(index) => Message::Accepted(Accepted {
+                transaction: Some(self.sessions[index].grant.transaction),
+                callee_password: None,
+            }),
+            Outgoing::Register | Outgoing::Ping => Message::Ping(Ping { transaction }),
+            Outgoing::Address => {
+                let mut addresses = core.addresses.iter();
+                let Some(first) = addresses.next() else { return Ok(0) };
+                let candidates = addresses
+                    .map(|address| Candidate { address: Host::Ip(address.ip()), port: address.port() })
+                    .collect();
+                let (address, port) = (Host::Ip(first.ip()), first.port());
+                Message::Address(Address { identifier, address, port, candidates, transaction })
+            }
+            Outgoing::Query(index) => {
+                let Some(callee) = &self.sessions[index].grant.peer else { return Ok(0) };
+                Message::Query(Query { identifier, callee: callee.as_str(), transaction })
+            }
+            Outgoing::AskBroker(index, lane) => {
+                let session = &self.sessions[index];
+                let Some(peer) = &session.grant.peer else { return Ok(0) };
+                let (caller, callee) = match session.grant.caller {
+                    true => (identifier, peer.as_str()),
+                    false => (peer.as_str(), identifier),
+                };
+                Message::Transfer(Transfer {
+                    caller,
+                    callee,
+                    size: session.lanes[lane].bytes,
+                    transaction,
+                    handle: session.grant.handle,
+                    name: None,
+                    source: None,
+                    hash: false,
+                })
+            }
+            Outgoing::Tunnel(index) => {
+                let Some(handle) = self.sessions[index].grant.handle else { return Ok(0) };
+                Message::Tunnel(Tunnel { handle, transaction })
+            }
+            Outgoing::Release => {
+                let Some(&handle) = core.control.releases.first() else { return Ok(0) };
+                Message::Release(Release { handle })
+            }
+        };
+        message.encode(room).map_err(|error| TransmitError::of_encode(error, max))
+    }
+
+    fn encode_register(&mut self, transaction: Option<u32>, room: &mut [u8]) -> Result<usize, EncodeError> {
+        let core = &mut *self.core;
+        let (whole, revision) = (core.book.whole, Some(core.book.revision));
+        let identifier = core.identifier.as_str();
+        let peers = Peers::new(self.places, &mut core.book);
+        let (adds, deletes) = (peers.added().next().is_some(), peers.deleted().next().is_some());
+        let change = match (whole, adds, deletes) {
+            (false, true, true) => ListChange::AddAndDelete { add: peers.added(), delete: peers.deleted() },
+            (false, true, false) => ListChange::Add(peers.added()),
+            (false, false, true) => ListChange::Delete(peers.deleted()),
+            _ => ListChange::Create(peers.permitted()),
+        };
+        let register = Register { identifier, change, revision, transaction };
+        register.encode(room)
+    }
+
+    fn sent_to_broker(&mut self, outgoing: Outgoing, transaction: u32, now: u64) {
+        let control = &mut self.core.control;
+        match outgoing {
+            Outgoing::Hello => {
+                control.hello = transaction;
+                control.state = ControlState::AwaitWelcome;
+                control.deadline = now + ANSWER_MS;
+            }
+            Outgoing::Answer => {
+                control.answers.remove(0);
+            }
+            Outgoing::Register => control.register = Some((transaction, self.core.book.revision)),
+            Outgoing::Address => control.address = AddressState::Sent(transaction),
+            Outgoing::Notice(index) => self.sessions[index].phase = Phase::Expected,
+            Outgoing::Query(index) => {
+                let session = &mut self.sessions[index];
+                session.grant.transaction = transaction;
+                session.phase = Phase::AwaitGrant;
+            }
+            Outgoing::AskBroker(index, lane) => {
+                let lane = &mut self.sessions[index].lanes[lane];
+                lane.transaction = transaction;
+                lane.state = LaneState::AwaitBroker;
+            }
+            Outgoing::Tunnel(index) => {
+                let session = &mut self.sessions[index];
+                session.grant.transaction = transaction;
+                session.phase = Phase::AwaitTunnel;
+                session.deadline = now + ANSWER_MS;
+            }
+            Outgoing::Release => {
+                control.releases.remove(0);
+            }
+            Outgoing::Ping => {
+                control.ping = Some(transaction);
+                control.deadline = now + ANSWER_MS;
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The peer link of a session: its handshake, its texts, its end (Fig. 11 S1107–S1109, Fig. 13 S1306–S1312).
+
+use super::IDLE_MS;
+use super::event::{ClosedCause, Denied, Event, TransferFailure};
+use super::incoming::write_token;
+use super::machine::{Input, Machine, TransmitError};
+use super::session::{Password, Phase, Secure, TransferState};
+use crate::link::{self, Handle, MaxRecord, Record};
+use crate::message::{Accepted, Denial, Message, Request};
+
+/// Longest M13 or M14.
+const TEXT: usize = 448;
+
+impl Machine<'_> {
+    pub(super) fn peer_transmit(
+        &mut self,
+        index: usize,
+        out: &mut [u8],
+        now: u64,
+    ) -> Result<usize, TransmitError> {
+        let session = &mut self.sessions[index];
+        match session.phase {
+            Phase::Requesting => {
+                if let Some(token) = &session.tunnel_token {
+                    let length = write_token(token, out)?;
+                    session.tunnel_token = None;
+                    return Ok(length);
+                }
+                let identifier = self.core.identifier.as_str();
+                let request = Request { identifier, password: session.grant.caller_password.text() };
+                let length = write_handshake(&mut session.secure, &Message::Request(request), out)?;
+                session.phase = Phase::AwaitAnswer;
+                Ok(length)
+            }
+            Phase::Answering { accept: true } => {
+                let accepted = Accepted {
+                    transaction: None,
+                    callee_password: Some(session.grant.callee_password.text()),
+                };
+                let length = write_handshake(&mut session.secure, &Message::Accepted(accepted), out)?;
+                self.open(index, now);
+                Ok(length)
+            }
+            Phase::Answering { accept: false } => {
+                let denial = Denial::NotPermitted;
+                let denied =
+                    crate::message::Denied { denial, transaction: None, cause: None, retry_after: None };
+                let length = write_handshake(&mut session.secure, &Message::Denied(denied), out)?;
+                self.end_session(index, ClosedCause::Protocol);
+                Ok(length)
+            }
+            Phase::Open => self.transfer_transmit(index, out, now),
+            _ => Ok(0),
+        }
+    }
+
+    pub(super) fn peer_input(&mut self, index: usize, bytes: &mut [u8], now: u64) -> Input {
+        let session = &mut self.sessions[index];
+        let max = if session.phase == Phase::Open { self.core.max_record } else { MaxRecord::MIN };
+        let total = match link::record(bytes, max) {
+            Ok(Record::NeedMore(total)) => return Input::need(total),
+            Ok(Record::Complete(total)) => total,
+            Err(_) => return self.peer_broken(index, now),
+        };
+        let record = &mut bytes[..total];
+        match (&mut session.secure, session.phase) {
+            (Secure::Transport(transport), Phase::Open) => {
+                let Ok(range) = transport.open(record) else { return self.peer_broken(index, now) };
+                session.deadline = now + IDLE_MS;
+                let generation = session.generation;
+                match Message::parse(&record[range]) {
+                    Ok(message) if self.peer_message(index, &message, now) => {}
+                    _ => return self.peer_broken(index, now),
+                }
+                if self.sessions[index].generation == generation {
+                    Input::progress(total)
+                } else {
+                    Input::closed()
+                }
+            }
+            (Secure::Handshake(handshake), Phase::AwaitAnswer) => {
+                let Ok(range) = handshake.read(record) else { return self.peer_broken(index, now) };
+                let denial = match Message::parse(&record[range]) {
+                    Ok(Message::Accepted(Accepted { callee_password: Some(password), .. }))
+                        if session.grant.callee_password.fits(password) =>
+                    {
+                        self.open(index, now);
+                        return Input::progress(total);
+                    }
+                    Ok(Message::Denied(_)) => Denied::Callee,
+                    _ => Denied::NotTheCallee,
+                };
+                self.deny(index, denial, None);
+                Input::closed()
+            }
+            // A callee's answer is still to be written: the caller has nothing to say yet.
+            (_, Phase::Answering { .. }) => Input::blocked(),
+            _ => self.peer_broken(index, now),
+        }
+    }
+
+    /// Both handshake messages are through, and each end has proven itself.
+    fn open(&mut self, index: usize, now: u64) {
+        let session = &mut self.sessions[index];
+        let Secure::Handshake(handshake) = core::mem::replace(&mut session.secure, Secure::None) else {
+            return;
+        };
+        let Ok(transport) = handshake.finish() else { return self.peer_lost(index, now) };
+        session.secure = Secure::Transport(transport);
+        session.phase = Phase::Open;
+        session.deadline = now + IDLE_MS;
+        // Valid once.
+        session.grant.caller_password = Password::default();
+        session.grant.callee_password = Password::default();
+        session.grant.psk = None;
+        let tunnel = session.tunnel;
+        let (peer, key) = (session.grant.peer.clone(), session.grant.key);
+        if let (Some(peer), Some(key)) = (peer, key)
+            && self.peers().pin(&peer, &key) == Ok(true)
+        {
+            self.persist();
+        }
+        let session = self.id(index);
+        self.core.emit(Event::Connected { session, tunnel });
+    }
+
+    fn peer_broken(&mut self, index: usize, now: u64) -> Input {
+        match self.sessions[index].phase {
+            Phase::Open => self.end_session(index, ClosedCause::Protocol),
+            _ => self.peer_lost_before(index, Denied::NotTheCallee, now),
+        }
+        Input::closed()
+    }
+
+    pub(super) fn peer_lost(&mut self, index: usize, now: u64) {
+        match self.sessions[index].phase {
+            Phase::Open => self.end_session(index, ClosedCause::OtherEnd),
+            _ => self.peer_lost_before(index, Denied::Unreachable, now),
+        }
+    }
+
+    fn peer_lost_before(&mut self, index: usize, denial: Denied, now: u64) {
+        if self.sessions[index].grant.caller {
+            self.try_elsewhere(index, denial, now);
+        } else {
+            self.end_session(index, ClosedCause::OtherEnd);
+        }
+    }
+
+    pub(super) fn session_timeout(&mut self, index: usize, now: u64) {
+        let session = &self.sessions[index];
+        match session.phase {
+            Phase::Idle => {}
+            Phase::Query | Phase::AwaitGrant => self.deny(index, Denied::NoAnswer, None),
+            Phase::AskTunnel | Phase::AwaitTunnel | Phase::DiallingTunnel => {
+                self.deny(index, Denied::Unreachable, None)
+            }
+            Phase::Dialling if now < session.deadline => self.dial_next(index, now),
+            Phase::Dialling => self.ask_tunnel(index, now),
+            Phase::Requesting | Phase::AwaitAnswer => self.peer_lost_before(index, Denied::Unreachable, now),
+            Phase::Noticed | Phase::Expected | Phase::Answering { .. } => {
+                self.end_session(index, ClosedCause::Idle)
+            }
+            Phase::Open if session.transfer.state == TransferState::None => {
+                self.end_session(index, ClosedCause::Idle)
+            }
+            Phase::Open if !self.core.control.is_online() && session.awaits_broker() => {
+                self.fail_transfer(index, TransferFailure::LaneUnreachable, "the sender lost its broker", now)
+            }
+            Phase::Open => {
+                self.fail_transfer(index, TransferFailure::Idle, "nothing moved for too long", now)
+            }
+        }
+    }
+
+    pub(super) fn withdrawn(&mut self, handle: &Handle) {
+        let Some(index) = self.with_handle(handle) else { return };
+        if self.sessions[index].grant.caller && self.sessions[index].phase != Phase::Open {
+            self.deny(index, Denied::Broker(Denial::NotPermitted), None);
+        } else {
+            self.end_session(index, ClosedCause::Withdrawn);
+        }
+    }
+
+    /// The caller won't come. A session that is up ends by its own link, after what that still carries.
+    pub(super) fn released(&mut self, handle: &Handle) {
+        let Some(index) = self.with_handle(handle) else { return };
+        if matches!(self.sessions[index].phase, Phase::Noticed | Phase::Expected) {
+            self.end_session(index, ClosedCause::OtherEnd);
+        }
+    }
+
+    /// The end of a call that never became a session.
+    pub(super) fn deny(&mut self, index: usize, denial: Denied, retry_after: Option<u32>) {
+        let session = self.id(index);
+        self.empty(index);
+        self.core.emit(Event::Denied { session, denial, retry_after });
+    }
+
+    /// The end of a session, whatever it is at.
+    pub(super) fn end_session(&mut self, index: usize, cause: ClosedCause) {
+        let session = self.id(index);
+        let call = self.sessions[index].grant.caller && self.sessions[index].phase != Phase::Open;
+        if call && cause != ClosedCause::Here {
+            let denial = if cause == ClosedCause::Idle { Denied::NoAnswer } else { Denied::Unreachable };
+            return self.deny(index, denial, None);
+        }
+        if self.sessions[index].transfer.state != TransferState::None {
+            let failure = match cause {
+                ClosedCause::Here => TransferFailure::Abandoned,
+                ClosedCause::Idle => TransferFailure::Idle,
+                ClosedCause::OtherEnd | ClosedCause::Withdrawn | ClosedCause::Protocol => {
+                    TransferFailure::OtherEnd
+                }
+            };
+            self.core.emit(Event::TransferFailed { session, failure });
+        }
+        self.empty(index);
+        self.core.emit(Event::Closed { session, cause });
+    }
+
+    fn empty(&mut self, index: usize) {
+        let session = &mut self.sessions[index];
+        for link in session.links() {
+            self.core.emit(Event::Close { link });
+        }
+        if let Some(handle) = session.grant.handle {
+            self.core.control.release(handle);
+        }
+        session.reset();
+    }
+}
+
+/// Writes M13 or M14 in its handshake message.
+fn write_handshake(
+    secure: &mut Secure,
+    message: &Message<'_>,
+    out: &mut [u8],
+) -> Result<usize, TransmitError> {
+    let Secure::Handshake(handshake) = secure else { return Err(TransmitError::Closed) };
+    let mut text = zeroize::Zeroizing::new([0; TEXT]);
+    let length = message.encode(&mut text[..]).map_err(|_| TransmitError::TextTooLong)?;
+    handshake.write(&text[..length], out).map_err(TransmitError::of_handshake)
+}
