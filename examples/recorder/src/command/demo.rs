@@ -22,9 +22,9 @@ use crate::node::Watch;
 /// Made for this program with ffmpeg: six seconds of a test card, MPEG-2 video and a tone in a program stream.
 const TEST_CARD: &[u8] = include_bytes!("../../media/test-card.mpg");
 
-const CALLER: &str = "anna";
-const CALLEE: &str = "ben";
-const STRANGER: &str = "mallory";
+const CALLER: &str = "bedroom";
+const CALLEE: &str = "living-room";
+const STRANGER: &str = "stranger";
 
 /// Runs it; fails if anything is not as it should be.
 pub fn run(arguments: &Demo) -> Result<(), Failure> {
@@ -259,7 +259,7 @@ fn watch(name: &'static str, count: Option<Arc<AtomicUsize>>) -> Option<Watch> {
 }
 
 fn say(name: &str, text: &str) {
-    say!("{name:<8} {text}");
+    say!("{name:<12} {text}");
 }
 
 /// A step in words, with the rows and steps of the source document.

@@ -1,8 +1,8 @@
 //! The commands.
 
-mod allow;
+pub mod allow;
 pub mod demo;
-mod init;
+pub mod init;
 mod inspect;
 pub mod outcome;
 mod parts;
