@@ -19,6 +19,8 @@ fn measure(c: &mut Criterion) {
     let mut options = Options::new(folder.join("broker"));
     options.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     options.grace = Duration::from_millis(200);
+    // It calls more often than people do.
+    options.config.queries_per_minute = 10_000;
     let server = Server::bind(options).expect("a broker");
     let (broker, key, stop) = (server.local_addr(), server.public_key(), server.stop_handle());
     let serving = std::thread::spawn(move || server.run());

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use p2pgate::load::LoadGate;
-use p2pgate::terminal::{Event, OfflineCause, SessionId};
+use p2pgate::terminal::{self, Event, OfflineCause, SessionId};
 
 use super::{PATIENCE, go_online, outcome};
 use crate::cli::Receive;
@@ -23,6 +23,8 @@ use crate::state::{Lock, State};
 const HYSTERESIS: u8 = 10;
 /// A load limit that no load reaches.
 const NO_LIMIT: u8 = 101;
+/// Between two lines about refused connections.
+const REFUSAL_LINES: Duration = Duration::from_secs(1);
 /// How long `--once` waits for the sender to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -67,6 +69,9 @@ pub struct ReceiveLoop {
     storing: usize,
     /// The broker knows where this recorder listens.
     announced: bool,
+    /// When a refused connection was last told of, and how many were not.
+    refused: Option<Instant>,
+    unsaid: u64,
     _lock: Lock,
 }
 
@@ -140,6 +145,8 @@ impl ReceiveLoop {
             stored,
             storing: 0,
             announced: false,
+            refused: None,
+            unsaid: 0,
             _lock: lock,
         };
         let deadline = Instant::now() + PATIENCE;
@@ -198,10 +205,24 @@ impl ReceiveLoop {
                 .inbox
                 .bars
                 .say("a caller on the list has another key than before: refused; confirm with allow --add ID=FINGERPRINT"),
-            Event::Refused { refusal } => self.inbox.bars.say(&format!("a connection was refused: {refusal:?}")),
+            Event::Refused { refusal } => self.log_refusal(refusal),
             _ => {}
         }
         Ok(())
+    }
+
+    /// A line a second at most: whoever knocks must not fill the log.
+    fn log_refusal(&mut self, refusal: terminal::Refusal) {
+        if self.refused.is_some_and(|last| last.elapsed() < REFUSAL_LINES) {
+            self.unsaid += 1;
+            return;
+        }
+        self.refused = Some(Instant::now());
+        let more = match std::mem::take(&mut self.unsaid) {
+            0 => String::new(),
+            unsaid => format!(" (and {unsaid} before it)"),
+        };
+        self.inbox.bars.say(&format!("a connection was refused: {refusal:?}{more}"));
     }
 
     fn answer_offer(&mut self, session: SessionId) {

@@ -1,14 +1,9 @@
 //! The list of permitted recorders and the pins, which several processes of one recorder share through its folder.
 
-use std::time::{Duration, Instant};
-
 use p2pgate::terminal::{Change, SessionId, blob_size};
 
 use super::{Core, Node, PEERS};
 use crate::failure::{Code, Failure};
-
-/// How often the stored list is looked at, for a change by another process.
-const LOOK: Duration = Duration::from_millis(200);
 
 impl Node {
     /// Changes the list (P2) on top of what is stored, and stores it: nobody else's change is lost.
@@ -50,10 +45,9 @@ impl Node {
     /// Takes over a list that another process (`allow`) has stored.
     pub(super) fn look_at_peers(&mut self) -> Result<(), Failure> {
         // Whoever takes no callers has no use for it, and would only register what another process does already.
-        if self.listener.is_none() || self.looked.elapsed() < LOOK {
+        if self.listener.is_none() {
             return Ok(());
         }
-        self.looked = Instant::now();
         if self.state.peers_version() != self.peers {
             let lock = self.state.lock()?;
             self.reload()?;

@@ -92,7 +92,6 @@ pub struct Node {
     terminal: Box<Core>,
     state: State,
     peers: Version,
-    looked: Instant,
     broker: Broker,
     poll: Poll,
     ready: Events,
@@ -152,7 +151,6 @@ impl Node {
             terminal,
             state,
             peers,
-            looked: now,
             broker,
             poll,
             ready: Events::with_capacity(64),
@@ -220,13 +218,14 @@ impl Node {
         if self.terminal.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.terminal.handle_timeout(now);
         }
-        self.look_at_peers()?;
         self.work(sink).map(|_| ())
     }
 
     /// Input, output and orders of the terminal, in a bounded number of rounds. `true`: there is more to do at once.
     fn work(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
         for _ in 0..ROUNDS {
+            // Before the broker's word of a caller is taken in: the list that `allow` has stored by then counts.
+            self.look_at_peers()?;
             let mut progress = self.obey()?;
             self.transmit();
             let links: Vec<LinkId> = self.wires.keys().copied().collect();
