@@ -143,5 +143,5 @@ fn the_demo_shows_it_all() {
     let output = recorder().arg("demo").output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("bit-exact") && said.contains("mallory  is refused"), "{said}");
+    assert!(said.contains("bit-exact") && said.contains("stranger     is refused"), "{said}");
 }
