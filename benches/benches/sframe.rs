@@ -2,6 +2,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use p2pgate::sframe::{HEADER_MAX, MetadataLen, Opener, Sealer, Suite, TAG_MAX};
+use sha2::{Digest, Sha256};
 use std::hint::black_box;
 
 const BASE_KEY: [u8; 32] = [7; 32];
@@ -20,6 +21,12 @@ fn sframe(criterion: &mut Criterion) {
             }
         }
     }
+    // What AES_128_CTR_HMAC_SHA256_80 cannot be faster than.
+    let data = buffer(64 << 10);
+    let mut group = criterion.benchmark_group("yardstick");
+    group.throughput(Throughput::Bytes(data.len() as u64));
+    group.bench_function("sha256", |b| b.iter(|| Sha256::digest(black_box(&data))));
+    group.finish();
     criterion.bench_function("derive", |b| {
         b.iter(|| Sealer::new(Suite::Aes128CtrHmacSha256_80, KID, black_box(&BASE_KEY)));
     });
