@@ -323,7 +323,8 @@ impl Sending<'_> {
     fn session(&mut self, session: SessionId) -> Result<Try, Failure> {
         let mut route = self.route;
         let mut pieces: Option<Pieces> = None;
-        let mut finished = false;
+        // Lanes whose end isn't out yet.
+        let mut open: Vec<Class> = Vec::new();
         let mut patience = Duration::from_millis(200);
         loop {
             self.node.turn(patience, &mut ())?;
@@ -345,6 +346,8 @@ impl Sending<'_> {
                         self.bars.begin(session.number(), &self.source.name, self.source.scan.bytes);
                         let most = self.node.terminal().0.max_payload(session);
                         pieces = Some(self.source.pieces(offset, most)?);
+                        open = [Class::Rest, Class::Sealed].into();
+                        open.retain(|class| route.way(*class).is_some());
                     }
                     Event::Delivered { session: of } if of == session => return Ok(Try::Delivered),
                     Event::TransferFailed { session: of, failure } if of == session => {
@@ -361,9 +364,9 @@ impl Sending<'_> {
                 }
             }
             patience = Duration::from_millis(200);
-            if let Some(pieces) = pieces.as_mut().filter(|_| !finished) {
-                finished = self.pump(session, pieces, route)?;
-                if !finished && self.node.can_send() {
+            if let Some(pieces) = pieces.as_mut().filter(|_| !open.is_empty()) {
+                self.pump(session, pieces, &mut open, route)?;
+                if !open.is_empty() && self.node.can_send() {
                     patience = Duration::ZERO;
                 }
             }
@@ -392,8 +395,14 @@ impl Sending<'_> {
         }
     }
 
-    /// Seals and queues as much as the lanes take. `true`: the ends are out as well.
-    fn pump(&mut self, session: SessionId, pieces: &mut Pieces, route: Route) -> Result<bool, Failure> {
+    /// Seals and queues as much as the lanes take, and at last their ends; from then on they aren't `open`.
+    fn pump(
+        &mut self,
+        session: SessionId,
+        pieces: &mut Pieces,
+        open: &mut Vec<Class>,
+        route: Route,
+    ) -> Result<(), Failure> {
         let only = if route.rest.is_none() {
             Some(Class::Sealed)
         } else {
@@ -408,14 +417,15 @@ impl Sending<'_> {
                 Err(failure) => return self.give_up(session, failure),
             };
             let Some(piece) = piece else {
-                return self.end(session, route, pieces.segments());
+                return self.end(session, open, pieces.segments());
             };
             let class = only.unwrap_or(piece.class);
             let length = piece.bytes.len() as u64;
             if self.node.send(session, class, &piece).is_err() {
                 // The transfer is over; its event says why. Or the file has grown.
                 let grown = piece.offset + length > self.source.scan.bytes;
-                return if grown { self.give_up(session, changed(&self.source.path)) } else { Ok(true) };
+                open.clear();
+                return if grown { self.give_up(session, changed(&self.source.path)) } else { Ok(()) };
             }
             sent += length;
             if let Some(way) = route.way(class) {
@@ -423,30 +433,28 @@ impl Sending<'_> {
             }
             self.bars.advance(session.number(), piece.offset + length);
         }
-        Ok(false)
+        Ok(())
     }
 
-    fn end(&mut self, session: SessionId, route: Route, segments: u64) -> Result<bool, Failure> {
+    /// As many ends as the lanes take now.
+    fn end(&mut self, session: SessionId, open: &mut Vec<Class>, segments: u64) -> Result<(), Failure> {
         if let Err(failure) = self.source.check_unchanged() {
             return self.give_up(session, failure);
         }
         let hash = self.source.scan.hash;
-        for class in [Class::Sealed, Class::Rest] {
-            if route.way(class).is_none() {
-                continue;
-            }
-            while !self.node.can_send() {
-                self.node.turn(Duration::from_millis(200), &mut ())?;
-            }
+        while self.node.can_send()
+            && let Some(class) = open.pop()
+        {
             if self.node.send_end(session, class, segments, hash.as_ref()).is_err() {
-                break;
+                // The transfer is over; its event says why.
+                open.clear();
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Tells the receiver that no more comes.
-    fn give_up(&mut self, session: SessionId, failure: Failure) -> Result<bool, Failure> {
+    fn give_up(&mut self, session: SessionId, failure: Failure) -> Result<(), Failure> {
         let (terminal, now) = self.node.terminal();
         let _ = terminal.abandon(session, "the sender's file cannot be read or changed", now);
         self.node.drain(Duration::from_secs(1))?;
