@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use p2pgate::identifier::Identifier;
 use p2pgate::mpeg::{Class, Container};
 use p2pgate::route::{Attribute as Wanted, Conditions, Path as By, Protection, Route, Way};
-use p2pgate::terminal::{Event, Offer, OfferError, SessionId};
+use p2pgate::terminal::{Event, Offer, OfferError, SessionId, TransferFailure};
 use sha2::{Digest, Sha256};
 
 use super::init::parse_identifier;
@@ -23,7 +23,7 @@ use crate::state::State;
 
 /// With `auto`: smaller recordings go through the broker unless the user says another size.
 const RELAY_BELOW: u64 = 16 << 20;
-/// How often a lost connection is made anew, and how long it waits first.
+/// How often a lost connection is made anew without getting any further, and how long it waits first.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -122,6 +122,9 @@ pub fn send(arguments: &Send, watch: Option<Watch>) -> Result<Report, Failure> {
         report,
         bars: Bars::default(),
         begun: false,
+        tries: 0,
+        reached: 0,
+        refused: false,
     };
     sending.deliver()?;
     sending.node.drain(Duration::from_secs(1))?;
@@ -259,6 +262,12 @@ struct Sending<'a> {
     bars: Bars,
     /// Some try got as far as sending: from then on a lost connection is worth another try.
     begun: bool,
+    /// Tries since the last that got further than any before it.
+    tries: usize,
+    /// The furthest place from which a try went on.
+    reached: u64,
+    /// The receiver refused once although it had taken the recording before.
+    refused: bool,
 }
 
 /// How one try ended.
@@ -275,19 +284,15 @@ impl Try {
 
 impl Sending<'_> {
     fn deliver(&mut self) -> Result<(), Failure> {
-        for pause in PAUSES {
-            match self.attempt()? {
+        loop {
+            let (failure, again) = match self.attempt()? {
                 Try::Delivered => return Ok(()),
-                Try::Failed { failure, again: true } if self.begun => {
-                    self.bars.say(&format!("{failure}; trying again"));
-                    self.rest(pause)?;
-                }
-                Try::Failed { failure, .. } => return Err(failure),
-            }
-        }
-        match self.attempt()? {
-            Try::Delivered => Ok(()),
-            Try::Failed { failure, .. } => Err(failure),
+                Try::Failed { failure, again } => (failure, again && self.begun),
+            };
+            let Some(pause) = PAUSES.get(self.tries).filter(|_| again) else { return Err(failure) };
+            self.tries += 1;
+            self.bars.say(&format!("{failure}; trying again"));
+            self.rest(*pause)?;
         }
     }
 
@@ -343,6 +348,10 @@ impl Sending<'_> {
                     }
                     Event::Ready { session: of, offset } if of == session => {
                         self.begun = true;
+                        if offset > self.reached {
+                            // However often the line drops: what makes headway gets there.
+                            (self.reached, self.tries) = (offset, 0);
+                        }
                         self.bars.begin(session.number(), &self.source.name, self.source.scan.bytes);
                         let most = self.node.terminal().0.max_payload(session);
                         pieces = Some(self.source.pieces(offset, most)?);
@@ -351,7 +360,11 @@ impl Sending<'_> {
                     }
                     Event::Delivered { session: of } if of == session => return Ok(Try::Delivered),
                     Event::TransferFailed { session: of, failure } if of == session => {
-                        return Ok(Try::failed(outcome::transfer(failure, self.callee_name)));
+                        // Having taken it before, it may still be storing that, or not know yet that it was cut off.
+                        let unexpected = self.begun && failure == TransferFailure::RefusedByReceiver;
+                        let once = unexpected && !std::mem::replace(&mut self.refused, unexpected);
+                        let (failure, again) = outcome::transfer(failure, self.callee_name);
+                        return Ok(Try::Failed { failure, again: again || once });
                     }
                     Event::Closed { session: of, cause } if of == session => {
                         return Ok(Try::failed(outcome::closed(cause, self.callee_name)));

@@ -209,9 +209,8 @@ impl Wire {
 
     /// Nothing is left to do before the socket goes.
     pub fn is_done(&self) -> bool {
-        self.closing.is_some_and(|deadline| {
-            self.backlog() == 0 || !self.connected || Instant::now() >= deadline
-        })
+        self.closing
+            .is_some_and(|deadline| self.backlog() == 0 || !self.connected || Instant::now() >= deadline)
     }
 
     /// The connection is being closed.
