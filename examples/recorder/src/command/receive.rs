@@ -27,6 +27,8 @@ const NO_LIMIT: u8 = 101;
 const REFUSAL_LINES: Duration = Duration::from_secs(1);
 /// How long `--once` waits for the sender to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// What a sender is told whose recording is not the one that came.
+const DAMAGED: &str = "what arrived was altered on its way";
 
 /// Receives until `--once` is done or the process is ended.
 pub fn run(arguments: &Receive) -> Result<(), Failure> {
@@ -80,7 +82,13 @@ struct Stored {
     session: SessionId,
     from: String,
     bytes: u64,
-    result: io::Result<PathBuf>,
+    result: Result<PathBuf, Unstored>,
+}
+
+/// Why a recording that came is not stored: what the sender is told, and what is said here.
+struct Unstored {
+    cause: &'static str,
+    error: String,
 }
 
 /// The recordings on their way in.
@@ -222,7 +230,8 @@ impl ReceiveLoop {
             0 => String::new(),
             unsaid => format!(" (and {unsaid} before it)"),
         };
-        self.inbox.bars.say(&format!("a connection was refused: {refusal:?}{more}"));
+        let why = outcome::refused(refusal);
+        self.inbox.bars.say(&format!("a connection was refused: {why}{more}"));
     }
 
     fn answer_offer(&mut self, session: SessionId) {
@@ -269,9 +278,11 @@ impl ReceiveLoop {
         std::thread::spawn(move || {
             let result = if hash.is_some() && incoming.sha256() != hash {
                 incoming.discard();
-                Err(io::Error::other("its SHA-256 is not the sender's"))
+                Err(Unstored { cause: DAMAGED, error: "its SHA-256 is not the sender's".to_owned() })
             } else {
-                incoming.finish()
+                incoming
+                    .finish()
+                    .map_err(|error| Unstored { cause: "it could not be stored", error: error.to_string() })
             };
             // The receiving end lives as long as the process.
             let _ = sender.send(Stored { session, from, bytes, result });
@@ -289,8 +300,8 @@ impl ReceiveLoop {
                 let _ = terminal.stored(session, Ok(()), now);
                 Ok(Some(Received { session, path, bytes, from }))
             }
-            Err(error) => {
-                let _ = terminal.stored(session, Err("it could not be stored"), now);
+            Err(Unstored { cause, error }) => {
+                let _ = terminal.stored(session, Err(cause), now);
                 self.inbox.bars.say(&format!("a recording from {from} could not be stored: {error}"));
                 Ok(None)
             }
