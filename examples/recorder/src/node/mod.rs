@@ -113,7 +113,7 @@ impl Node {
     pub fn new(state: State, identity: &Identity, role: Role) -> Result<Self, Failure> {
         let broker = Broker::new(&identity.broker);
         let lock = state.lock()?;
-        let seed = Zeroizing::new(state.seed()?);
+        let seed = state.seed()?;
         let mut entropy = Zeroizing::new([0; 32]);
         fill_random(&mut entropy)?;
         let config = Config {
