@@ -16,7 +16,8 @@ const BUFFER: usize = 256 << 10;
 /// Parts a recording. Each file appears whole or not at all, the second one after the first.
 pub fn split(arguments: &Split) -> Result<(), Failure> {
     let source = &arguments.file;
-    all_different([source, &arguments.intra, &arguments.rest])?;
+    never_over(&arguments.intra, &[source])?;
+    never_over(&arguments.rest, &[source, &arguments.intra])?;
     let cannot = |error: std::io::Error| Failure::local("cannot read", source, &error);
     let mut pieces = Pieces::split(File::open(source).map_err(cannot)?, false, 0, BUFFER);
     let mut intra = Output::create(&arguments.intra)?;
@@ -47,7 +48,7 @@ pub fn split(arguments: &Split) -> Result<(), Failure> {
 
 /// Puts the two parts together; the recording appears only if it is right to the last bit.
 pub fn merge(arguments: &Merge) -> Result<(), Failure> {
-    all_different([&arguments.intra, &arguments.rest, &arguments.out])?;
+    never_over(&arguments.out, &[&arguments.intra, &arguments.rest])?;
     let mut intra = Input::open(&arguments.intra)?;
     let mut rest = Input::open(&arguments.rest)?;
     let mut output = Output::create(&arguments.out)?;
@@ -83,17 +84,15 @@ pub fn merge(arguments: &Merge) -> Result<(), Failure> {
     output.commit()
 }
 
-/// What is written must replace neither what is read nor each other.
-fn all_different([first, second, third]: [&Path; 3]) -> Result<(), Failure> {
-    for (one, other) in [(first, second), (first, third), (second, third)] {
-        if place(one) == place(other) {
-            return Err(Failure::new(
-                Code::Usage,
-                format!("{} and {} are the same file: name another one", one.display(), other.display()),
-            ));
-        }
+/// What is written must replace neither what is read nor what else is written.
+fn never_over(output: &Path, others: &[&Path]) -> Result<(), Failure> {
+    match others.iter().find(|other| place(other) == place(output)) {
+        None => Ok(()),
+        Some(other) => Err(Failure::new(
+            Code::Usage,
+            format!("{} and {} are the same file: name another one", output.display(), other.display()),
+        )),
     }
-    Ok(())
 }
 
 /// The one name of a file, be it there or not.
