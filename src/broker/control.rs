@@ -167,10 +167,7 @@ impl Broker {
         self.settled(id, State::Open(Box::new(session)), now.saturating_add(self.config.idle_ms));
         let Some(terminal) = self.registry.get_mut(&identifier) else { return };
         terminal.links.push(id);
-        if listen {
-            // An earlier listener keeps its link, and what it was asked already.
-            terminal.listener = Some(id);
-        }
+        let earlier = if listen { terminal.listener.replace(id) } else { None };
         let registered = terminal.revision > 0;
         let status = Status {
             revision: registered.then_some(terminal.revision),
@@ -181,6 +178,10 @@ impl Broker {
         };
         self.net.send(id, &Message::Status(status));
         self.net.log_of(Level::Info, id, What::Opened { listen });
+        if let Some(earlier) = earlier {
+            // It keeps its link, and what it was asked already; whether to go on without calls is its own affair.
+            self.answer(earlier, StatusCode::Stale, "Another link of this terminal listens now.", None);
+        }
         self.terminal_present(&identifier);
     }
 

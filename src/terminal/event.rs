@@ -229,7 +229,7 @@ pub enum TransferFailure {
     LaneUnreachable,
     /// A lane was lost before its end.
     LaneLost,
-    /// What arrived is not what was sent: altered, or the ends disagree.
+    /// What arrived is not what was sent: altered, or the ends disagree. Both ends are told.
     Damaged,
     /// The other end could not go on.
     OtherEnd,

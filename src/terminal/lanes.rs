@@ -1,6 +1,6 @@
 //! Lanes at work: opened, written, read, lost (rows P8, P9, V10b).
 
-use super::IDLE_MS;
+use super::{DAMAGED, IDLE_MS};
 use super::event::{Destination, Event, LinkId, SessionId, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, Step, TransmitError};
@@ -285,7 +285,7 @@ impl Machine<'_> {
     }
 
     fn damaged(&mut self, at: usize, now: u64) -> Input {
-        self.fail_transfer(at, TransferFailure::Damaged, "what arrived was altered on its way", now);
+        self.fail_transfer(at, TransferFailure::Damaged, DAMAGED, now);
         Input::closed()
     }
 }

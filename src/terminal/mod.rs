@@ -48,6 +48,9 @@ use thiserror::Error;
 const INCOMING: usize = 4;
 /// How long a session may go without a word or a byte, milliseconds.
 const IDLE_MS: u64 = 120_000;
+/// What a receiver tells the sender of a recording that was altered on its way, lost bytes or has another hash: the sender then hears
+/// [`TransferFailure::Damaged`]. Also for [`Terminal::stored`].
+pub const DAMAGED: &str = "what arrived was altered on its way";
 /// The smallest frame that a receiver may limit a sender to, bytes.
 pub const MIN_FRAME: u32 = OVERHEAD as u32 + 64;
 
@@ -111,6 +114,15 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     /// [`RestoreError`]; the list is then empty: don't go on without a person's word.
     pub fn restore(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
         self.machine().peers().decode(blob)
+    }
+
+    /// Takes over the keys that `blob`, another of [`Self::blob`]'s, has for terminals without one here; the list stays as it is. For several programs
+    /// of one device that share what is stored: [`Self::restore`] what another has stored, then adopt one's own, so that no first-use pin is lost.
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the keys before the damage, or as many as there is room for, are taken over.
+    pub fn adopt_pins(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
+        self.machine().peers().adopt_pins(blob)
     }
 
     /// Writes the list, the pins and the list's number, at most [`blob_size`]`(PEERS)` bytes, and gives the length.

@@ -290,18 +290,7 @@ impl<'a> Peers<'a> {
     }
 
     fn decode_all(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
-        let (head, rest) = blob.split_first_chunk::<HEAD>().ok_or(RestoreError::Damaged)?;
-        let (version, numbers) = head.split_first().ok_or(RestoreError::Damaged)?;
-        if *version != VERSION {
-            return Err(RestoreError::Version(*version));
-        }
-        let (mut rest, stored) = rest.split_last_chunk::<CHECK>().ok_or(RestoreError::Damaged)?;
-        if *stored != check(&blob[..blob.len() - CHECK]) {
-            return Err(RestoreError::Damaged);
-        }
-        let (revision, count) = numbers.split_first_chunk::<8>().ok_or(RestoreError::Damaged)?;
-        let count =
-            count.first_chunk::<8>().map(|count| u64::from_be_bytes(*count)).ok_or(RestoreError::Damaged)?;
+        let (revision, count, mut rest) = records(blob)?;
         if count > self.places.len() as u64 {
             return Err(RestoreError::TooMany);
         }
@@ -312,7 +301,22 @@ impl<'a> Peers<'a> {
         if !rest.is_empty() {
             return Err(RestoreError::Damaged);
         }
-        *self.book = Book { revision: u64::from_be_bytes(*revision), ..Book::default() };
+        *self.book = Book { revision, ..Book::default() };
+        Ok(())
+    }
+
+    /// Takes over the keys of what [`Self::encode`] wrote, for terminals that have none here. The list stays as it is.
+    pub(super) fn adopt_pins(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
+        let (_, count, mut rest) = records(blob)?;
+        for _ in 0..count {
+            let (peer, further) = decode_peer(rest).ok_or(RestoreError::Damaged)?;
+            rest = further;
+            let (Some(identifier), Some(key)) = (peer.identifier, peer.key) else { continue };
+            // Who was on a list there and is on none here was struck off: its key went with it.
+            if peer.standing == Standing::Known || self.find(identifier.as_str()).is_some() {
+                self.pin(&identifier, &key).map_err(|_| RestoreError::TooMany)?;
+            }
+        }
         Ok(())
     }
 }
@@ -339,6 +343,22 @@ impl<'p> Iterator for Identifiers<'p> {
 fn check(bytes: &[u8]) -> [u8; CHECK] {
     let digest = Sha256::digest(bytes);
     core::array::from_fn(|index| digest[index])
+}
+
+/// The list's number, the number of records, and the records, of a blob that is whole and of this version.
+fn records(blob: &[u8]) -> Result<(u64, u64, &[u8]), RestoreError> {
+    let (head, rest) = blob.split_first_chunk::<HEAD>().ok_or(RestoreError::Damaged)?;
+    let (version, numbers) = head.split_first().ok_or(RestoreError::Damaged)?;
+    if *version != VERSION {
+        return Err(RestoreError::Version(*version));
+    }
+    let (records, stored) = rest.split_last_chunk::<CHECK>().ok_or(RestoreError::Damaged)?;
+    if *stored != check(&blob[..blob.len() - CHECK]) {
+        return Err(RestoreError::Damaged);
+    }
+    let (revision, count) = numbers.split_first_chunk::<8>().ok_or(RestoreError::Damaged)?;
+    let count = count.first_chunk::<8>().ok_or(RestoreError::Damaged)?;
+    Ok((u64::from_be_bytes(*revision), u64::from_be_bytes(*count), records))
 }
 
 fn decode_peer(bytes: &[u8]) -> Option<(Peer, &[u8])> {

@@ -8,7 +8,7 @@ use super::session::{
     Done, End, Lane, LaneCrypto, LaneState, MAX_NAME, OfferAnswer, Phase, Secure, Transfer, TransferState,
     index,
 };
-use super::{IDLE_MS, MIN_FRAME};
+use super::{DAMAGED, IDLE_MS, MIN_FRAME};
 use crate::Secret;
 use crate::lane::LaneOpener;
 use crate::link::LaneToken;
@@ -444,6 +444,9 @@ impl Machine<'_> {
         let session = self.id(at);
         self.core.emit(match done.complete {
             true => Event::Delivered { session },
+            false if done.cause == Some(DAMAGED) => {
+                Event::TransferFailed { session, failure: TransferFailure::Damaged }
+            }
             false => Event::TransferFailed { session, failure: TransferFailure::OtherEnd },
         });
         true
@@ -471,12 +474,7 @@ impl Machine<'_> {
         }
         let counted = session.transfer.segment.is_none_or(|last| last.checked_add(1) == Some(segments));
         if length != session.transfer.offset || length != session.transfer.size || !counted {
-            return self.fail_transfer(
-                at,
-                TransferFailure::Damaged,
-                "the recording's end came too early",
-                now,
-            );
+            return self.fail_transfer(at, TransferFailure::Damaged, DAMAGED, now);
         }
         session.transfer.state = TransferState::Arrived;
         let session = self.id(at);

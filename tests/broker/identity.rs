@@ -1,6 +1,6 @@
 //! V5: who is served.
 
-use crate::world::{World, key, source};
+use crate::world::{World, has, key, source};
 use p2pgate::broker::{Next, What};
 
 #[test]
@@ -141,6 +141,8 @@ fn v5_one_of_several_links_listens() {
     assert!(world.texts(silent).is_empty());
 
     let second = world.terminal("bob", 2);
+    let told = world.text(first);
+    assert!(told.starts_with("NOTIFY\nStatus:409 ") && !has(&told, "Transaction"), "{told}");
     world.send(caller, "QUERY\nIdentifier:alice\nCallee:bob\n");
     assert!(world.texts(first).is_empty());
     assert_eq!(world.texts(second).len(), 1);

@@ -194,6 +194,7 @@ fn p4_a_tunnel_gives_both_ends_a_token() {
     let (alice, bob, handle) = granted(&mut world);
     // A later listener has no part in this session.
     let later = world.terminal("bob", 2);
+    assert!(world.text(bob).starts_with("NOTIFY\nStatus:409 "));
     let to_caller = world.ask(alice, &format!("TUNNEL\nHandle:{handle}\nTransaction:9\n"));
     let to_callee = world.text(bob);
     assert!(world.texts(later).is_empty());

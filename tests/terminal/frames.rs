@@ -117,6 +117,8 @@ fn frames_of_another_transfer_are_noticed() {
             .events(1)
             .contains(&Event::TransferFailed { session: there, failure: TransferFailure::Damaged })
     );
+    // The sender hears why.
+    assert!(world.events(0).contains(&Event::TransferFailed { session, failure: TransferFailure::Damaged }));
 }
 
 #[test]

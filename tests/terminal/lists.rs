@@ -282,3 +282,31 @@ fn v5_another_brokers_key_is_noticed() {
     assert!(world.events(other).contains(&Event::Offline { cause: OfflineCause::NotTheBroker }));
     assert!(!world.events(other).iter().any(|event| matches!(event, Event::Online { .. })));
 }
+
+#[test]
+fn pins_of_two_programs_of_one_device_are_put_together() {
+    let blob = |world: &mut World, node: usize| {
+        let mut blob = vec![0; blob_size(16)];
+        let length = world.nodes[node].terminal.blob(&mut blob).unwrap();
+        blob.truncate(length);
+        blob
+    };
+    let mut world = pair();
+    // One program has called Ib and pinned its key, another has stored a list meanwhile.
+    world.call(0, 1);
+    let ours = blob(&mut world, 0);
+    world.add("Ic");
+    world.permit(2, &["Ix"], &[]);
+    let theirs = blob(&mut world, 2);
+
+    let key = world.nodes[1].terminal.public_key();
+    let terminal = &mut world.nodes[2].terminal;
+    terminal.restore(&theirs).unwrap();
+    terminal.adopt_pins(&ours).unwrap();
+    assert_eq!(terminal.permitted().map(|(name, _)| name.as_str().to_owned()).collect::<Vec<_>>(), ["Ix"]);
+    let both = blob(&mut world, 2);
+    assert!(both.windows(32).any(|window| window == key.as_bytes()));
+    let mut damaged = ours;
+    damaged[20] ^= 1;
+    assert_eq!(world.nodes[2].terminal.adopt_pins(&damaged), Err(RestoreError::Damaged));
+}

@@ -56,7 +56,7 @@ impl Folder {
     }
 
     /// The broker's static key: on first use a new one, durable before it is used.
-    pub(crate) fn key(&self) -> Result<SecretKey, Error> {
+    pub(crate) fn key(&self, new: bool) -> Result<SecretKey, Error> {
         let path = self.0.join("broker.key");
         let mut bytes = Zeroizing::new([0; 33]);
         match File::open(&path) {
@@ -71,6 +71,8 @@ impl Folder {
                     return Err(Error::Key(path));
                 }
             }
+            // A new key would turn every enrolled terminal away: better none than another.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !new => return Err(Error::Key(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fill_random(&mut bytes[..32])?;
                 let temporary = self.0.join("broker.key.new");

@@ -7,7 +7,7 @@ use p2pgate::broker::ConnectionId;
 
 impl Server {
     /// Joins two lanes that wait; the pair goes by the number of `first`.
-    pub(crate) fn join(&mut self, first: ConnectionId, second: ConnectionId, limit: u64) {
+    pub(crate) fn join(&mut self, first: ConnectionId, second: ConnectionId, limit: u64, tunnel: bool) {
         let (one, other) = (self.take_lane(first, first), self.take_lane(second, first));
         let now = self.now();
         let pipes = self.splice && self.pairs.len() < self.max_pipe_pairs;
@@ -23,7 +23,10 @@ impl Server {
         });
         if let Some(pair) = joined {
             self.pairs.insert(first, pair);
-            self.deadlines.insert((now.saturating_add(self.lane_idle_ms), first));
+            // A tunnel carries a peer link, which has nothing to say while its lanes work: it ends with its grant.
+            if !tunnel {
+                self.deadlines.insert((now.saturating_add(self.lane_idle_ms), first));
+            }
             self.ready.insert(first);
         } else {
             // One has gone meanwhile.

@@ -164,7 +164,7 @@ impl Server {
         let max_connections = config.max_connections;
         let mut entropy = Zeroizing::new([0; 32]);
         fill_random(&mut *entropy)?;
-        let mut broker = Broker::new(config, folder.key()?, *entropy);
+        let mut broker = Broker::new(config, folder.key(terminals.is_empty())?, *entropy);
         for terminal in terminals {
             let restored = broker.restore_terminal(
                 &terminal.identifier,
@@ -381,7 +381,7 @@ impl Server {
                         self.broker.stored(request, Stored::Failed, now);
                     }
                 }
-                Event::Splice { first, second, limit, .. } => self.join(first, second, limit),
+                Event::Splice { first, second, limit, tunnel } => self.join(first, second, limit, tunnel),
                 Event::Cut { first, .. } => self.cut(first),
                 Event::Log(record) => log(&record),
             }

@@ -157,6 +157,13 @@ fn a_damaged_folder_is_told_by_exit_code_9() {
     std::fs::set_permissions(short.path().join("broker.key"), permissions).unwrap();
     assert!(serve(short.path()).contains("no broker's key"));
 
+    let lost = folder();
+    let served = Served::start(lost.path());
+    drop(served.enrol(lost.path(), "alice", 1));
+    served.kill();
+    std::fs::remove_file(lost.path().join("broker.key")).unwrap();
+    assert!(serve(lost.path()).contains("restore it from a backup"));
+
     let garbage = folder();
     std::fs::write(garbage.path().join("broker.sqlite"), vec![b'x'; 8192]).unwrap();
     assert!(serve(garbage.path()).contains("broker.sqlite"));
