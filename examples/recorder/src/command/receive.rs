@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use p2pgate::load::LoadGate;
-use p2pgate::terminal::{self, Event, OfflineCause, SessionId};
+use p2pgate::terminal::{self, DAMAGED, Event, OfflineCause, SessionId};
 
 use super::{PATIENCE, go_online, outcome};
 use crate::cli::Receive;
@@ -27,8 +27,6 @@ const NO_LIMIT: u8 = 101;
 const REFUSAL_LINES: Duration = Duration::from_secs(1);
 /// How long `--once` waits for the sender to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
-/// What a sender is told whose recording is not the one that came.
-const DAMAGED: &str = "what arrived was altered on its way";
 
 /// Receives until `--once` is done or the process is ended.
 pub fn run(arguments: &Receive) -> Result<(), Failure> {
