@@ -46,7 +46,7 @@ pub enum Command {
 /// `init`
 #[derive(Args, Debug)]
 pub struct Init {
-    /// Folder for this recorder's key and list; must not hold a recorder yet
+    /// Folder for this recorder's key and list; must be new or empty, or hold an init that was cut off
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
     /// This recorder's identifier: a phone number, a name; no comma, no control character

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -16,6 +16,9 @@ use crate::state::sync_folder;
 
 /// Bytes gathered before they are written: a frame may be as small as a packet of a transport stream.
 const BUFFER: usize = 128 << 10;
+/// Bytes that may be unsynced: the last sync must not take longer than the sender waits, and as much is lost at most
+/// when the power fails.
+const UNSYNCED: u64 = 64 << 20;
 
 /// What tells one recording from another.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,8 @@ pub struct Incoming {
     name: String,
     size: u64,
     written: u64,
+    /// Bytes written since the last sync.
+    unsynced: u64,
     hash: Option<Sha256>,
 }
 
@@ -77,10 +82,16 @@ impl Incoming {
             fs::TryLockError::WouldBlock => Refusal::Busy,
             fs::TryLockError::Error(error) => Refusal::Local(error),
         })?;
-        let mut written = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        let mut written = metadata.len();
         if written > what.size {
-            file.set_len(0)?;
             written = 0;
+        } else if !is_since_boot(&metadata) {
+            // The machine may have gone down before the last bytes were on the disk.
+            written = written.saturating_sub(UNSYNCED);
+        }
+        if written != metadata.len() {
+            file.set_len(written)?;
         }
         if !has_room(folder, what.size - written)? {
             if written == 0 {
@@ -90,7 +101,16 @@ impl Incoming {
         }
         let hash = if hash { Some(hash_of(&mut file)?) } else { None };
         file.seek(SeekFrom::Start(written))?;
-        Ok(Self { file: BufWriter::with_capacity(BUFFER, file), path, name, size: what.size, written, hash })
+        Ok(Self {
+            file: BufWriter::with_capacity(BUFFER, file),
+            path,
+            name,
+            size: what.size,
+            written,
+            // Nobody knows what the process before has synced.
+            unsynced: written.min(UNSYNCED),
+            hash,
+        })
     }
 
     /// Where the unfinished file of this recording is.
@@ -118,8 +138,15 @@ impl Incoming {
         if offset != self.written || bytes.len() as u64 > self.size - self.written {
             return Err(io::Error::other("bytes came out of order"));
         }
+        let length = bytes.len() as u64;
+        if self.unsynced + length > UNSYNCED {
+            self.file.flush()?;
+            self.file.get_ref().sync_data()?;
+            self.unsynced = 0;
+        }
         self.file.write_all(bytes)?;
-        self.written += bytes.len() as u64;
+        self.unsynced += length;
+        self.written += length;
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
@@ -176,6 +203,17 @@ fn tag(what: &Description<'_>) -> String {
         hash.update(field);
     }
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a file was last written to since the machine started. `false` if nobody knows.
+fn is_since_boot(metadata: &fs::Metadata) -> bool {
+    boot_time().is_some_and(|boot| metadata.mtime() >= boot)
+}
+
+/// When the machine started, in seconds since 1970.
+fn boot_time() -> Option<i64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 fn hash_of(file: &mut File) -> io::Result<Sha256> {

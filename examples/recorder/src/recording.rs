@@ -146,6 +146,11 @@ impl Pieces {
         }
     }
 
+    /// The container, as far as it is known yet.
+    pub fn container(&self) -> Container {
+        self.splitter.container()
+    }
+
     /// How many segments there were so far.
     pub fn segments(&self) -> u64 {
         if self.class.is_some() || self.offset > 0 { self.segment + 1 } else { 0 }

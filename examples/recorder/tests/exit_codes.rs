@@ -92,13 +92,54 @@ fn code_6_over_the_brokers_limit() {
 fn code_7_no_broker_or_another_one() {
     let stage = Stage::pair();
     let ticket = "AAAAAAAAAAAAAAAAAAAAAA==";
-    for (place, broker) in [(3, "127.0.0.1:1"), (5, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE")] {
-        let mut arguments = stage.init_arguments("new", ticket);
+    for (name, place, broker, kept) in
+        [("one", 3, "127.0.0.1:1", true), ("two", 5, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE", false)]
+    {
+        let mut arguments = stage.init_arguments(name, ticket);
         arguments[place] = broker;
-        let output = stage.run("new", "init", &arguments);
+        let output = stage.run(name, "init", &arguments);
         assert_eq!(output.status.code(), Some(7), "{output:?}");
-        assert!(!stage.path("new").exists());
+        // The broker with the right key may have heard of this one.
+        assert_eq!(stage.path(name).join("identity.enrolling").exists(), kept);
+        assert_eq!(stage.path(name).exists(), kept);
+        // With the right arguments it works, whatever is left.
+        stage.init(name);
     }
+}
+
+#[test]
+fn an_enrolment_whose_answer_was_lost_is_healed_by_another_init() {
+    let stage = Stage::new();
+    let ticket = p2pgate_broker::enrol(&stage.path("broker"), "anna").unwrap().to_string();
+    let first = stage.done("anna", "init", &stage.init_arguments("anna", &ticket));
+    let anna = stage.path("anna");
+    fs::rename(anna.join("identity"), anna.join("identity.enrolling")).unwrap();
+
+    let other = stage.run("anna", "init", &stage.init_arguments("carl", &ticket));
+    assert_eq!(other.status.code(), Some(9), "{other:?}");
+    let too_long = stage.run("anna", "init", &stage.init_arguments("anna", &"A".repeat(9_999)));
+    assert_eq!(too_long.status.code(), Some(2), "{too_long:?}");
+    assert_eq!(stage.done("anna", "init", &stage.init_arguments("anna", &ticket)), first);
+    assert!(!anna.join("identity.enrolling").exists());
+    stage.done("anna", "allow", &["--create", "ben"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn init_leaves_other_folders_as_they_are() {
+    use std::os::unix::fs::PermissionsExt;
+    let stage = Stage::new();
+    let home = stage.path("home");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o755)).unwrap();
+    let bad_ticket = stage.init_arguments("home", "AAAAAAAAAAAAAAAAAAAAAA==");
+    assert_eq!(stage.run("home", "init", &bad_ticket).status.code(), Some(3));
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
+    fs::write(home.join("lock"), "mine").unwrap();
+    assert_eq!(stage.run("home", "init", &bad_ticket).status.code(), Some(9));
+    assert_eq!(fs::read(home.join("lock")).unwrap(), b"mine");
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
+    assert_eq!(fs::metadata(&home).unwrap().permissions().mode() & 0o777, 0o755);
 }
 
 #[test]

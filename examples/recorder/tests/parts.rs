@@ -121,6 +121,24 @@ fn an_unfinished_recording_goes_on_for_the_same_peer_and_source_only() {
 }
 
 #[test]
+fn after_a_restart_of_the_machine_only_what_was_synced_counts() {
+    const MEBIBYTE: u64 = 1 << 20;
+    let what = Description { size: 200 * MEBIBYTE, ..WHAT };
+    for (there, sure) in [(100 * MEBIBYTE, 36 * MEBIBYTE), (10 * MEBIBYTE, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Incoming::path(folder.path(), &what);
+        let file = fs::File::create(&path).unwrap();
+        file.set_len(there).unwrap();
+        assert_eq!(Incoming::open(folder.path(), &what, false).unwrap().written(), there);
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!(Incoming::open(folder.path(), &what, false).unwrap().written(), sure);
+        // What is left is sure from then on.
+        assert_eq!(fs::metadata(&path).unwrap().len(), sure);
+        assert_eq!(Incoming::open(folder.path(), &what, false).unwrap().written(), sure);
+    }
+}
+
+#[test]
 fn an_unfinished_recording_is_not_finished() {
     let folder = tempfile::tempdir().unwrap();
     let mut incoming = Incoming::open(folder.path(), &WHAT, false).unwrap();

@@ -1,9 +1,12 @@
 //! `init` and `show`: who this recorder is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use p2pgate::identifier::Identifier;
 use p2pgate::link::{PublicKey, SecretKey};
+use p2pgate::terminal::{Event, OfflineCause};
 use zeroize::Zeroizing;
 
 use super::go_online;
@@ -19,32 +22,63 @@ pub fn run(arguments: &Init) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes a key and enrols it. Nothing is left behind if that fails.
+/// Makes a key and enrols it. If that fails the key stays for the next try, unless it is sure that the broker
+/// has not bound the identifier to it: then nothing is left behind.
 pub fn enrol(arguments: &Init) -> Result<Identity, Failure> {
     let identifier = parse_identifier(&arguments.id)?;
     let broker_key = parse_key(&arguments.broker_key)?;
-    let mut secret = Zeroizing::new([0; 32]);
-    fill_random(&mut secret)?;
-    let identity = Identity {
-        identifier,
-        secret: SecretKey::new(*secret),
-        broker: arguments.broker.clone(),
-        broker_key,
-    };
     let (state, made) = State::create(&arguments.state)?;
-    let confirmed = confirm(&state, &identity, &arguments.ticket);
-    if confirmed.is_err() {
+    let before = state.candidate()?;
+    let fresh = before.is_none();
+    let secret = match before {
+        // The broker lets a key in that it has bound without looking at the ticket: a lost answer does no harm.
+        Some(before) if before.identifier == identifier && before.broker_key == broker_key => before.secret,
+        Some(before) => {
+            return Err(Failure::new(
+                Code::Local,
+                format!(
+                    "{} holds an unfinished enrolment of {} with the broker whose key is {}: finish that with init, or choose another folder",
+                    arguments.state.display(),
+                    before.identifier,
+                    before.broker_key
+                ),
+            ));
+        }
+        None => {
+            let mut secret = Zeroizing::new([0; 32]);
+            fill_random(&mut secret)?;
+            SecretKey::new(*secret)
+        }
+    };
+    let identity = Identity { identifier, secret, broker: arguments.broker.clone(), broker_key };
+    let unbound = Arc::new(AtomicBool::new(fresh));
+    let confirmed = confirm(&state, &identity, &arguments.ticket, &unbound);
+    if confirmed.is_err() && unbound.load(Ordering::Relaxed) {
         state.remove(made);
     }
     confirmed.map(|()| identity)
 }
 
-fn confirm(state: &State, identity: &Identity, ticket: &str) -> Result<(), Failure> {
+/// `unbound`: the broker cannot have bound the identifier to the key, before and afterwards.
+fn confirm(
+    state: &State,
+    identity: &Identity,
+    ticket: &str,
+    unbound: &Arc<AtomicBool>,
+) -> Result<(), Failure> {
     // The key must be on disk before the broker binds the identifier to it.
     state.save_candidate(identity)?;
     let mut node = Node::new(state.clone(), identity, Role::caller())?;
     let (terminal, _) = node.terminal();
     terminal.enrol(ticket.trim()).map_err(|error| Failure::new(Code::Usage, format!("--ticket: {error}")))?;
+    // From here on the broker may hear of the key; whether it has is its word's affair.
+    let fresh = unbound.swap(false, Ordering::Relaxed);
+    let unbound = unbound.clone();
+    node.watch(Box::new(move |event| match event {
+        Event::Offline { cause: OfflineCause::NotEnrolled } => unbound.store(true, Ordering::Relaxed),
+        Event::Offline { cause: OfflineCause::NotTheBroker } => unbound.store(fresh, Ordering::Relaxed),
+        _ => {}
+    }));
     go_online(&mut node)?;
     state.confirm_candidate()?;
     node.drain(Duration::from_secs(1))

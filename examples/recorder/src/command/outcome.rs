@@ -1,7 +1,7 @@
 //! What the terminal's words mean for the user: exit code, what happened, what to do.
 
 use p2pgate::message::Denial;
-use p2pgate::terminal::{ClosedCause, Denied, OfflineCause, TransferFailure};
+use p2pgate::terminal::{ClosedCause, Denied, OfflineCause, Refusal, TransferFailure};
 
 use crate::failure::{Code, Failure};
 
@@ -92,7 +92,7 @@ pub fn denied(denial: Denied, callee: &str, retry_after: Option<u32>) -> Failure
 pub fn transfer(failure: TransferFailure, callee: &str) -> (Failure, bool) {
     let (code, again, text) = match failure {
         TransferFailure::RefusedByReceiver => {
-            (Code::Refused, false, format!("{callee} refused the recording: it lacks room for it; have its owner make some"))
+            (Code::Refused, false, format!("{callee} refused the recording: it has no room for it, cannot write it, or is taking it already; try again later, or have its owner look at its disk"))
         }
         TransferFailure::RefusedByBroker => (
             Code::Refused,
@@ -106,7 +106,7 @@ pub fn transfer(failure: TransferFailure, callee: &str) -> (Failure, bool) {
             (Code::NotReachable, true, format!("the connection to {callee} was lost: send again, it goes on where it stopped"))
         }
         TransferFailure::Damaged => {
-            (Code::Damaged, false, format!("what reached {callee} is not what was sent: send again"))
+            (Code::Damaged, true, format!("what reached {callee} is not what was sent: send again"))
         }
         TransferFailure::OtherEnd => {
             (Code::Refused, true, format!("{callee} could not take or store the recording: ask its owner to look at its disk, then send again"))
@@ -139,4 +139,16 @@ pub fn closed(cause: ClosedCause, callee: &str) -> (Failure, bool) {
         ),
     };
     (Failure::new(code, text), again)
+}
+
+/// Why a connection was refused here, for the log.
+pub fn refused(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Preamble => "it didn't open as a recorder does, or not in time",
+        Refusal::UnknownGrant => "the broker has announced no such caller, or its time is over",
+        Refusal::UnknownToken => "it belongs to no transfer",
+        Refusal::Handshake => "its caller hasn't the key that the broker announced",
+        Refusal::Credentials => "its caller's identifier or password is not what the broker announced",
+        Refusal::NotPermitted => "its caller is no longer on the list",
+    }
 }

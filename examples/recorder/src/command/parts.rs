@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use p2pgate::mpeg::{Class, MergeError, Merger, SegmentWriter, Step};
+use p2pgate::mpeg::{Class, Container, MergeError, Merger, SegmentWriter, Step};
 
 use crate::cli::{Merge, Split};
 use crate::failure::{Code, Failure};
@@ -13,9 +13,11 @@ use crate::state::Fresh;
 
 const BUFFER: usize = 256 << 10;
 
-/// Parts a recording. Both files appear whole or not at all.
+/// Parts a recording. Each file appears whole or not at all, the second one after the first.
 pub fn split(arguments: &Split) -> Result<(), Failure> {
     let source = &arguments.file;
+    never_over(&arguments.intra, &[source])?;
+    never_over(&arguments.rest, &[source, &arguments.intra])?;
     let cannot = |error: std::io::Error| Failure::local("cannot read", source, &error);
     let mut pieces = Pieces::split(File::open(source).map_err(cannot)?, false, 0, BUFFER);
     let mut intra = Output::create(&arguments.intra)?;
@@ -31,6 +33,12 @@ pub fn split(arguments: &Split) -> Result<(), Failure> {
         output.write(writer.record(piece.class, piece.bytes).as_ref())?;
         output.write(piece.bytes)?;
     }
+    if pieces.container() == Container::Unknown {
+        return Err(Failure::new(
+            Code::Usage,
+            format!("{} is no MPEG-1 or MPEG-2 recording, so it cannot be split", source.display()),
+        ));
+    }
     let end = writer.finish();
     intra.write(end.as_ref())?;
     rest.write(end.as_ref())?;
@@ -40,6 +48,7 @@ pub fn split(arguments: &Split) -> Result<(), Failure> {
 
 /// Puts the two parts together; the recording appears only if it is right to the last bit.
 pub fn merge(arguments: &Merge) -> Result<(), Failure> {
+    never_over(&arguments.out, &[&arguments.intra, &arguments.rest])?;
     let mut intra = Input::open(&arguments.intra)?;
     let mut rest = Input::open(&arguments.rest)?;
     let mut output = Output::create(&arguments.out)?;
@@ -73,6 +82,26 @@ pub fn merge(arguments: &Merge) -> Result<(), Failure> {
         }
     }
     output.commit()
+}
+
+/// What is written must replace neither what is read nor what else is written.
+fn never_over(output: &Path, others: &[&Path]) -> Result<(), Failure> {
+    match others.iter().find(|other| place(other) == place(output)) {
+        None => Ok(()),
+        Some(other) => Err(Failure::new(
+            Code::Usage,
+            format!("{} and {} are the same file: name another one", output.display(), other.display()),
+        )),
+    }
+}
+
+/// The one name of a file, be it there or not.
+fn place(path: &Path) -> PathBuf {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default();
+    path.canonicalize()
+        .or_else(|_| parent.canonicalize().map(|parent| parent.join(name)))
+        .unwrap_or_else(|_| path.to_owned())
 }
 
 struct Output<'a> {

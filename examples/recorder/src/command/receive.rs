@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use p2pgate::load::LoadGate;
-use p2pgate::terminal::{self, Event, OfflineCause, SessionId};
+use p2pgate::terminal::{self, DAMAGED, Event, OfflineCause, SessionId};
 
 use super::{PATIENCE, go_online, outcome};
 use crate::cli::Receive;
@@ -80,7 +80,13 @@ struct Stored {
     session: SessionId,
     from: String,
     bytes: u64,
-    result: io::Result<PathBuf>,
+    result: Result<PathBuf, Unstored>,
+}
+
+/// Why a recording that came is not stored: what the sender is told, and what is said here.
+struct Unstored {
+    cause: &'static str,
+    error: String,
 }
 
 /// The recordings on their way in.
@@ -222,7 +228,8 @@ impl ReceiveLoop {
             0 => String::new(),
             unsaid => format!(" (and {unsaid} before it)"),
         };
-        self.inbox.bars.say(&format!("a connection was refused: {refusal:?}{more}"));
+        let why = outcome::refused(refusal);
+        self.inbox.bars.say(&format!("a connection was refused: {why}{more}"));
     }
 
     fn answer_offer(&mut self, session: SessionId) {
@@ -269,9 +276,11 @@ impl ReceiveLoop {
         std::thread::spawn(move || {
             let result = if hash.is_some() && incoming.sha256() != hash {
                 incoming.discard();
-                Err(io::Error::other("its SHA-256 is not the sender's"))
+                Err(Unstored { cause: DAMAGED, error: "its SHA-256 is not the sender's".to_owned() })
             } else {
-                incoming.finish()
+                incoming
+                    .finish()
+                    .map_err(|error| Unstored { cause: "it could not be stored", error: error.to_string() })
             };
             // The receiving end lives as long as the process.
             let _ = sender.send(Stored { session, from, bytes, result });
@@ -289,8 +298,8 @@ impl ReceiveLoop {
                 let _ = terminal.stored(session, Ok(()), now);
                 Ok(Some(Received { session, path, bytes, from }))
             }
-            Err(error) => {
-                let _ = terminal.stored(session, Err("it could not be stored"), now);
+            Err(Unstored { cause, error }) => {
+                let _ = terminal.stored(session, Err(cause), now);
                 self.inbox.bars.say(&format!("a recording from {from} could not be stored: {error}"));
                 Ok(None)
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use p2pgate::identifier::Identifier;
 use p2pgate::mpeg::{Class, Container};
 use p2pgate::route::{Attribute as Wanted, Conditions, Path as By, Protection, Route, Way};
-use p2pgate::terminal::{Event, Offer, OfferError, SessionId};
+use p2pgate::terminal::{Event, Offer, OfferError, SessionId, TransferFailure};
 use sha2::{Digest, Sha256};
 
 use super::init::parse_identifier;
@@ -23,7 +23,7 @@ use crate::state::State;
 
 /// With `auto`: smaller recordings go through the broker unless the user says another size.
 const RELAY_BELOW: u64 = 16 << 20;
-/// How often a lost connection is made anew, and how long it waits first.
+/// How often a lost connection is made anew without getting any further, and how long it waits first.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -122,6 +122,9 @@ pub fn send(arguments: &Send, watch: Option<Watch>) -> Result<Report, Failure> {
         report,
         bars: Bars::default(),
         begun: false,
+        tries: 0,
+        reached: 0,
+        refused: false,
     };
     sending.deliver()?;
     sending.node.drain(Duration::from_secs(1))?;
@@ -259,6 +262,12 @@ struct Sending<'a> {
     bars: Bars,
     /// Some try got as far as sending: from then on a lost connection is worth another try.
     begun: bool,
+    /// Tries since the last that got further than any before it.
+    tries: usize,
+    /// The furthest place from which a try went on.
+    reached: u64,
+    /// The receiver refused once although it had taken the recording before.
+    refused: bool,
 }
 
 /// How one try ended.
@@ -275,19 +284,15 @@ impl Try {
 
 impl Sending<'_> {
     fn deliver(&mut self) -> Result<(), Failure> {
-        for pause in PAUSES {
-            match self.attempt()? {
+        loop {
+            let (failure, again) = match self.attempt()? {
                 Try::Delivered => return Ok(()),
-                Try::Failed { failure, again: true } if self.begun => {
-                    self.bars.say(&format!("{failure}; trying again"));
-                    self.rest(pause)?;
-                }
-                Try::Failed { failure, .. } => return Err(failure),
-            }
-        }
-        match self.attempt()? {
-            Try::Delivered => Ok(()),
-            Try::Failed { failure, .. } => Err(failure),
+                Try::Failed { failure, again } => (failure, again && self.begun),
+            };
+            let Some(pause) = PAUSES.get(self.tries).filter(|_| again) else { return Err(failure) };
+            self.tries += 1;
+            self.bars.say(&format!("{failure}; trying again"));
+            self.rest(*pause)?;
         }
     }
 
@@ -323,7 +328,8 @@ impl Sending<'_> {
     fn session(&mut self, session: SessionId) -> Result<Try, Failure> {
         let mut route = self.route;
         let mut pieces: Option<Pieces> = None;
-        let mut finished = false;
+        // Lanes whose end isn't out yet.
+        let mut open: Vec<Class> = Vec::new();
         let mut patience = Duration::from_millis(200);
         loop {
             self.node.turn(patience, &mut ())?;
@@ -342,13 +348,23 @@ impl Sending<'_> {
                     }
                     Event::Ready { session: of, offset } if of == session => {
                         self.begun = true;
+                        if offset > self.reached {
+                            // However often the line drops: what makes headway gets there.
+                            (self.reached, self.tries) = (offset, 0);
+                        }
                         self.bars.begin(session.number(), &self.source.name, self.source.scan.bytes);
                         let most = self.node.terminal().0.max_payload(session);
                         pieces = Some(self.source.pieces(offset, most)?);
+                        open = [Class::Rest, Class::Sealed].into();
+                        open.retain(|class| route.way(*class).is_some());
                     }
                     Event::Delivered { session: of } if of == session => return Ok(Try::Delivered),
                     Event::TransferFailed { session: of, failure } if of == session => {
-                        return Ok(Try::failed(outcome::transfer(failure, self.callee_name)));
+                        // Having taken it before, it may still be storing that, or not know yet that it was cut off.
+                        let unexpected = self.begun && failure == TransferFailure::RefusedByReceiver;
+                        let once = unexpected && !std::mem::replace(&mut self.refused, unexpected);
+                        let (failure, again) = outcome::transfer(failure, self.callee_name);
+                        return Ok(Try::Failed { failure, again: again || once });
                     }
                     Event::Closed { session: of, cause } if of == session => {
                         return Ok(Try::failed(outcome::closed(cause, self.callee_name)));
@@ -361,9 +377,9 @@ impl Sending<'_> {
                 }
             }
             patience = Duration::from_millis(200);
-            if let Some(pieces) = pieces.as_mut().filter(|_| !finished) {
-                finished = self.pump(session, pieces, route)?;
-                if !finished && self.node.can_send() {
+            if let Some(pieces) = pieces.as_mut().filter(|_| !open.is_empty()) {
+                self.pump(session, pieces, &mut open, route)?;
+                if !open.is_empty() && self.node.can_send() {
                     patience = Duration::ZERO;
                 }
             }
@@ -392,8 +408,14 @@ impl Sending<'_> {
         }
     }
 
-    /// Seals and queues as much as the lanes take. `true`: the ends are out as well.
-    fn pump(&mut self, session: SessionId, pieces: &mut Pieces, route: Route) -> Result<bool, Failure> {
+    /// Seals and queues as much as the lanes take, and at last their ends; from then on they aren't `open`.
+    fn pump(
+        &mut self,
+        session: SessionId,
+        pieces: &mut Pieces,
+        open: &mut Vec<Class>,
+        route: Route,
+    ) -> Result<(), Failure> {
         let only = if route.rest.is_none() {
             Some(Class::Sealed)
         } else {
@@ -408,14 +430,15 @@ impl Sending<'_> {
                 Err(failure) => return self.give_up(session, failure),
             };
             let Some(piece) = piece else {
-                return self.end(session, route, pieces.segments());
+                return self.end(session, open, pieces.segments());
             };
             let class = only.unwrap_or(piece.class);
             let length = piece.bytes.len() as u64;
             if self.node.send(session, class, &piece).is_err() {
                 // The transfer is over; its event says why. Or the file has grown.
                 let grown = piece.offset + length > self.source.scan.bytes;
-                return if grown { self.give_up(session, changed(&self.source.path)) } else { Ok(true) };
+                open.clear();
+                return if grown { self.give_up(session, changed(&self.source.path)) } else { Ok(()) };
             }
             sent += length;
             if let Some(way) = route.way(class) {
@@ -423,30 +446,28 @@ impl Sending<'_> {
             }
             self.bars.advance(session.number(), piece.offset + length);
         }
-        Ok(false)
+        Ok(())
     }
 
-    fn end(&mut self, session: SessionId, route: Route, segments: u64) -> Result<bool, Failure> {
+    /// As many ends as the lanes take now.
+    fn end(&mut self, session: SessionId, open: &mut Vec<Class>, segments: u64) -> Result<(), Failure> {
         if let Err(failure) = self.source.check_unchanged() {
             return self.give_up(session, failure);
         }
         let hash = self.source.scan.hash;
-        for class in [Class::Sealed, Class::Rest] {
-            if route.way(class).is_none() {
-                continue;
-            }
-            while !self.node.can_send() {
-                self.node.turn(Duration::from_millis(200), &mut ())?;
-            }
+        while self.node.can_send()
+            && let Some(class) = open.pop()
+        {
             if self.node.send_end(session, class, segments, hash.as_ref()).is_err() {
-                break;
+                // The transfer is over; its event says why.
+                open.clear();
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Tells the receiver that no more comes.
-    fn give_up(&mut self, session: SessionId, failure: Failure) -> Result<bool, Failure> {
+    fn give_up(&mut self, session: SessionId, failure: Failure) -> Result<(), Failure> {
         let (terminal, now) = self.node.terminal();
         let _ = terminal.abandon(session, "the sender's file cannot be read or changed", now);
         self.node.drain(Duration::from_secs(1))?;

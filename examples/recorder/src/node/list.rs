@@ -18,28 +18,37 @@ impl Node {
         self.obey().map(|_| ())
     }
 
-    /// Stores the list and the pins, unless another process has stored newer ones, which then count here too.
+    /// Stores the list and the pins. If another process has stored newer ones, those count; what is pinned here alone
+    /// is kept.
     pub(super) fn persist(&mut self) -> Result<(), Failure> {
         let lock = self.state.lock()?;
-        if self.state.peers_version() == self.peers {
-            self.store()?
-        } else {
-            self.reload()?
+        if self.state.peers_version() != self.peers {
+            let ours = self.blob()?;
+            self.reload()?;
+            // A table that is full meanwhile has no room for a pin: no reason to end.
+            let _ = self.terminal.adopt_pins(&ours);
         }
+        self.store()?;
         drop(lock);
         self.terminal.persisted();
         Ok(())
     }
 
     fn store(&mut self) -> Result<(), Failure> {
+        let blob = self.blob()?;
+        self.state.save_peers(&blob)?;
+        self.peers = self.state.peers_version();
+        Ok(())
+    }
+
+    fn blob(&mut self) -> Result<Vec<u8>, Failure> {
         let mut blob = vec![0; blob_size(PEERS)];
         let length = self
             .terminal
             .blob(&mut blob)
             .map_err(|error| Failure::new(Code::Local, format!("cannot store the list: {error}")))?;
-        self.state.save_peers(&blob[..length])?;
-        self.peers = self.state.peers_version();
-        Ok(())
+        blob.truncate(length);
+        Ok(blob)
     }
 
     /// Takes over a list that another process (`allow`) has stored.

@@ -113,7 +113,7 @@ impl Node {
     pub fn new(state: State, identity: &Identity, role: Role) -> Result<Self, Failure> {
         let broker = Broker::new(&identity.broker);
         let lock = state.lock()?;
-        let seed = Zeroizing::new(state.seed()?);
+        let seed = state.seed()?;
         let mut entropy = Zeroizing::new([0; 32]);
         fill_random(&mut entropy)?;
         let config = Config {
@@ -291,11 +291,13 @@ impl Node {
         }
     }
 
-    /// Writes what is queued everywhere, for `longest` at most: before the program ends.
+    /// Writes what is queued everywhere, for `longest` at most: before the program ends, when events matter no more.
     pub fn drain(&mut self, longest: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + longest;
         loop {
             self.work(&mut ())?;
+            // Nobody takes them, and `turn` doesn't rest while there are any.
+            self.events.clear();
             let open = self.wires.values().any(|wire| wire.is_connected() && wire.backlog() > 0);
             if !open || Instant::now() >= deadline {
                 return Ok(());
@@ -399,6 +401,8 @@ impl Node {
                 Event::Connect { link, to } => self.connect(link, to),
                 Event::Close { link } => {
                     self.transmit();
+                    // The lane is over: what waits for it must not hold up the next one.
+                    self.waiting.take_if(|(lane, _)| *lane == link);
                     if let Some(wire) = self.wires.get_mut(&link) {
                         wire.close();
                     }

@@ -1,6 +1,7 @@
 //! One connection: a non-blocking socket with a bounded buffer each way.
 
 use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -9,6 +10,8 @@ use mio::{Interest, Registry, Token};
 pub const BACKLOG: usize = 64 << 10;
 /// First size of the input buffer: enough for control and peer links at rest.
 const SMALL: usize = 4 << 10;
+/// How long a connection that is being closed may take to write what is left.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Size of the input buffer once frames are larger than that.
 const LARGE: usize = 128 << 10;
 
@@ -21,7 +24,8 @@ pub struct Wire {
     readable: bool,
     writable: bool,
     ended: bool,
-    closing: bool,
+    /// It is being closed, and is gone by then whatever is left to write.
+    closing: Option<Instant>,
     input: Vec<u8>,
     start: usize,
     end: usize,
@@ -60,7 +64,7 @@ impl Wire {
             readable: connected,
             writable: connected,
             ended: false,
-            closing: false,
+            closing: None,
             input: Vec::new(),
             start: 0,
             end: 0,
@@ -123,7 +127,7 @@ impl Wire {
 
     /// Whether reading may bring something.
     pub fn may_read(&self) -> bool {
-        self.connected && self.readable && !self.ended && !self.closing
+        self.connected && self.readable && !self.ended && !self.is_closing()
     }
 
     /// Reads once. `Ok(false)`: nothing for now, or the other end said that nothing more comes.
@@ -198,19 +202,20 @@ impl Wire {
         Ok(())
     }
 
-    /// From now on: write what is left, then close.
+    /// From now on: write what is left if the other end takes it soon, then close.
     pub fn close(&mut self) {
-        self.closing = true;
+        self.closing.get_or_insert_with(|| Instant::now() + LAST_WORDS);
     }
 
     /// Nothing is left to do before the socket goes.
     pub fn is_done(&self) -> bool {
-        self.closing && (self.backlog() == 0 || !self.connected)
+        self.closing
+            .is_some_and(|deadline| self.backlog() == 0 || !self.connected || Instant::now() >= deadline)
     }
 
     /// The connection is being closed.
     pub fn is_closing(&self) -> bool {
-        self.closing
+        self.closing.is_some()
     }
 
     /// It goes to the broker.

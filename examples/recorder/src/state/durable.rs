@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// Temporary files of one name that may have been left behind.
+const MOST_LEFT: u32 = 10_000;
+
 /// Replaces `path` by `content`, readable by its owner only: temporary file, sync, rename, sync of the folder.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut fresh = Fresh::create(path)?;
@@ -25,17 +28,22 @@ pub struct Fresh {
 impl Fresh {
     /// Starts a file that is to become `path`, readable by its owner only.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let mut name = path.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
-        name.push(format!(".new-{}", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        Ok(Self { file, temporary, path: path.to_owned(), committed: false })
+        let mut number = 0;
+        loop {
+            let mut name = path.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
+            name.push(format!(".new-{}-{number}", std::process::id()));
+            let temporary = path.with_file_name(name);
+            // Never over what is there: another's, or left by a process of this number that was killed.
+            let opened =
+                OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&temporary);
+            match opened {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_LEFT => {
+                    number += 1
+                }
+                Err(error) => return Err(error),
+                Ok(file) => return Ok(Self { file, temporary, path: path.to_owned(), committed: false }),
+            }
+        }
     }
 
     /// Makes it durable and puts it in its place.

@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `identity` | identifier, secret key, the broker's address and key; `Name:value` lines, written once |
+//! | `identity.enrolling` | the same until the broker has confirmed it |
 //! | `seed` | 32 bytes, replaced before every use |
 //! | `peers` | the core's table of permitted recorders and pinned keys |
 //! | `lock` | held while any of them is read and written |
@@ -13,17 +14,20 @@ mod identity;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub use durable::{Fresh, replace, sync_folder};
 pub use identity::Identity;
+use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
 
 const IDENTITY: &str = "identity";
 /// An identity that the broker has not confirmed.
 const CANDIDATE: &str = "identity.enrolling";
+/// What enrolling makes.
+const ENROLLING: [&str; 4] = [CANDIDATE, "seed", "peers", "lock"];
 
 /// A recorder's folder.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ impl State {
     pub fn open(folder: &Path) -> Result<(Self, Identity), Failure> {
         let state = Self { folder: folder.to_owned() };
         let path = state.path(IDENTITY);
-        let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+        let text = fs::read_to_string(&path).map(Zeroizing::new).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::new(
                 Code::Local,
                 format!("{} holds no recorder: make one with p2pgate-recorder init", folder.display()),
@@ -60,7 +64,8 @@ impl State {
         Ok((state, identity))
     }
 
-    /// A folder for a new recorder, made if need be, and whether it was. Refuses one that holds a recorder.
+    /// A folder for a new recorder, made if need be, and whether it was. Refuses one that holds anything but an
+    /// enrolment that came to no end.
     pub fn create(folder: &Path) -> Result<(Self, bool), Failure> {
         let state = Self { folder: folder.to_owned() };
         if state.path(IDENTITY).exists() {
@@ -70,18 +75,47 @@ impl State {
             ));
         }
         let made = !folder.exists();
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700)))
-            .map_err(|error| Failure::local("cannot make the folder", folder, &error))?;
+        if made {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(|error| Failure::local("cannot make the folder", folder, &error))?;
+        } else if !state.holds_only_a_candidate()? {
+            return Err(Failure::new(
+                Code::Local,
+                format!("{} holds other files: choose a new or an empty folder", folder.display()),
+            ));
+        }
         Ok((state, made))
+    }
+
+    /// The same as nothing at all, or an enrolment that came to no end.
+    fn holds_only_a_candidate(&self) -> Result<bool, Failure> {
+        let cannot = |error: io::Error| Failure::local("cannot read", &self.folder, &error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(cannot)? {
+            names.push(entry.map_err(cannot)?.file_name());
+        }
+        let ours = |name: &std::ffi::OsString| ENROLLING.iter().any(|one| name == one);
+        Ok(names.is_empty() || names.iter().any(|name| name == CANDIDATE) && names.iter().all(ours))
+    }
+
+    /// Who an enrolment that came to no end was to make of this recorder.
+    pub fn candidate(&self) -> Result<Option<Identity>, Failure> {
+        let Some(bytes) = self.load(CANDIDATE)? else { return Ok(None) };
+        match std::str::from_utf8(&bytes).ok().and_then(Identity::parse) {
+            Some(identity) => Ok(Some(identity)),
+            None => Err(Failure::new(
+                Code::Local,
+                format!("{} is damaged: choose another folder", self.path(CANDIDATE).display()),
+            )),
+        }
     }
 
     /// Takes away what an enrolment that failed has left; the folder too if it was `made` for it.
     pub fn remove(&self, made: bool) {
-        for name in [CANDIDATE, "seed", "peers", "lock"] {
+        for name in ENROLLING {
             let _ = fs::remove_file(self.path(name));
         }
         if made {
@@ -103,16 +137,18 @@ impl State {
     }
 
     /// The seed as stored; zeros for a new recorder.
-    pub fn seed(&self) -> Result<[u8; 32], Failure> {
-        match self.load("seed")? {
-            None => Ok([0; 32]),
-            Some(bytes) => bytes.as_slice().try_into().map_err(|_| {
-                Failure::new(
+    pub fn seed(&self) -> Result<Zeroizing<[u8; 32]>, Failure> {
+        let mut seed = Zeroizing::new([0; 32]);
+        if let Some(bytes) = self.load("seed")? {
+            if bytes.len() != seed.len() {
+                return Err(Failure::new(
                     Code::Local,
                     format!("{} is damaged: restore it or delete it", self.path("seed").display()),
-                )
-            }),
+                ));
+            }
+            seed.copy_from_slice(&bytes);
         }
+        Ok(seed)
     }
 
     /// Stores the next seed.
@@ -121,7 +157,7 @@ impl State {
     }
 
     /// The core's table of peers, if there is one.
-    pub fn peers(&self) -> Result<Option<Vec<u8>>, Failure> {
+    pub fn peers(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
         self.load("peers")
     }
 
@@ -167,10 +203,10 @@ impl State {
             .map_err(|error| Failure::local("cannot open", path, &error))
     }
 
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    fn load(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
         let path = self.path(name);
         match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::local("cannot read", &path, &error)),
         }
