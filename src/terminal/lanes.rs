@@ -1,10 +1,10 @@
 //! Lanes at work: opened, written, read, lost (rows P8, P9, V10b).
 
-use super::{DAMAGED, IDLE_MS};
 use super::event::{Destination, Event, LinkId, SessionId, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, Step, TransmitError};
 use super::session::{End, LaneCrypto, LaneState, TransferState};
+use super::{DAMAGED, IDLE_MS};
 use crate::lane::{self, HEADROOM, Kind, OVERHEAD, Peeked, Place};
 use crate::message::Class;
 use crate::route::{Path, Protection};

@@ -156,9 +156,11 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     /// Enrols this terminal's key with the next hello (V5).
     ///
     /// # Errors
-    /// [`TicketTooLong`] over 64 bytes.
-    pub fn enrol(&mut self, ticket: &str) -> Result<(), TicketTooLong> {
-        self.core.ticket = Some(Password::new(crate::message::SecretText::new(ticket)).ok_or(TicketTooLong)?);
+    /// [`BadTicket`].
+    pub fn enrol(&mut self, ticket: &str) -> Result<(), BadTicket> {
+        let whole = !ticket.is_empty() && !ticket.contains(char::is_control);
+        let ticket = Password::new(crate::message::SecretText::new(ticket)).filter(|_| whole);
+        self.core.ticket = Some(ticket.ok_or(BadTicket)?);
         Ok(())
     }
 
@@ -461,10 +463,10 @@ pub enum AcceptError {
     },
 }
 
-/// The ticket is longer than any that is printed.
+/// The text can't be a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the ticket is over 64 bytes; copy it as the operator printed it")]
-pub struct TicketTooLong;
+#[error("a ticket is a line of 1 to 64 bytes; copy it as the operator printed it")]
+pub struct BadTicket;
 
 /// More addresses than a message holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -5,7 +5,7 @@ use crate::{connected, count, heard_pair, pair, said};
 use p2pgate::broker::{Config as BrokerConfig, Stored};
 use p2pgate::link::PublicKey;
 use p2pgate::terminal::{
-    Change, ClosedCause, Event, OfflineCause, PermitError, RestoreError, Terminal, blob_size,
+    BadTicket, Change, ClosedCause, Event, OfflineCause, PermitError, RestoreError, Terminal, blob_size,
 };
 
 fn alone() -> World {
@@ -309,4 +309,13 @@ fn pins_of_two_programs_of_one_device_are_put_together() {
     let mut damaged = ours;
     damaged[20] ^= 1;
     assert_eq!(world.nodes[2].terminal.adopt_pins(&damaged), Err(RestoreError::Damaged));
+}
+
+#[test]
+fn v5_a_text_that_no_operator_prints_is_no_ticket() {
+    let mut world = alone();
+    for text in ["", "two\nlines", &"x".repeat(65)] {
+        assert_eq!(world.nodes[0].terminal.enrol(text), Err(BadTicket), "{text:?}");
+    }
+    assert_eq!(world.nodes[0].terminal.enrol(&"x".repeat(64)), Ok(()));
 }
