@@ -247,7 +247,7 @@
 #define P2PGATE_CLOSED_PROTOCOL 5
 
 // Words of a load gate.
-#define P2PGATE_GATE_WORDS 4
+#define P2PGATE_GATE_WORDS 2
 
 // Bytes of a secret key, a public key, a seed, a piece of entropy and a SHA-256.
 #define P2PGATE_KEY_LENGTH 32
@@ -265,10 +265,10 @@
 #define P2PGATE_SEGMENT_BUFFER 60
 
 // Words of a segment writer.
-#define P2PGATE_WRITER_WORDS 24
+#define P2PGATE_WRITER_WORDS 18
 
 // Words of a merger.
-#define P2PGATE_MERGER_WORDS 64
+#define P2PGATE_MERGER_WORDS 56
 
 // Give bytes of the class's file to p2pgate_merger_read.
 #define P2PGATE_MERGE_READ 0
@@ -421,7 +421,7 @@
 #define P2PGATE_ALL_BUT_TAG 4294967295
 
 // Words of a sealer or an opener.
-#define P2PGATE_SFRAME_WORDS 256
+#define P2PGATE_SFRAME_WORDS 32
 
 // To be encrypted.
 #define P2PGATE_CLASS_SEALED 0
@@ -472,16 +472,16 @@
 #define P2PGATE_SPLITTER_WINDOW 4096
 
 // Words of a splitter.
-#define P2PGATE_SPLITTER_WORDS 512
+#define P2PGATE_SPLITTER_WORDS 124
 
 // Words of a terminal besides its places; see P2PGATE_TERMINAL_WORDS.
-#define P2PGATE_CORE_WORDS 768
+#define P2PGATE_CORE_WORDS 384
 
 // Words of a place for a session; see P2PGATE_TERMINAL_WORDS.
-#define P2PGATE_SESSION_WORDS 512
+#define P2PGATE_SESSION_WORDS 304
 
 // Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
-#define P2PGATE_PEER_WORDS 24
+#define P2PGATE_PEER_WORDS 21
 
 // The smallest frame that a receiver may limit a sender to, bytes.
 #define P2PGATE_MIN_FRAME 118

@@ -5,7 +5,7 @@ use crate::result::*;
 use p2pgate::load::LoadGate;
 
 /// Words of a load gate.
-pub const P2PGATE_GATE_WORDS: usize = 4;
+pub const P2PGATE_GATE_WORDS: usize = 2;
 
 /// A load gate: initialise it where it stays.
 #[repr(C)]

@@ -1,6 +1,6 @@
 //! p2pgate's C ABI: the functions of `include/p2pgate.h`, which cbindgen makes from these files.
 //!
-//! The only unsafe code of the project. What is unsafe about it is one thing: pointers come from C. [`memory`] turns them into slices, outputs and
+//! The only unsafe code of the project. What is unsafe about it is one thing: pointers come from C. The module `memory` turns them into slices, outputs and
 //! objects, after it has checked what can be checked; what can't is the caller's promise, which the header states.
 //!
 //! Conventions: `0` is success, positive is nothing to do, negative is an error ([`result`]); outputs are written on success only; numbers instead of

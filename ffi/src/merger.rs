@@ -10,9 +10,9 @@ pub const P2PGATE_SEGMENT_RECORD: usize = 20;
 /// A buffer of so many bytes holds a file's header, a record's header or a file's end.
 pub const P2PGATE_SEGMENT_BUFFER: usize = 60;
 /// Words of a segment writer.
-pub const P2PGATE_WRITER_WORDS: usize = 24;
+pub const P2PGATE_WRITER_WORDS: usize = 18;
 /// Words of a merger.
-pub const P2PGATE_MERGER_WORDS: usize = 64;
+pub const P2PGATE_MERGER_WORDS: usize = 56;
 
 /// Give bytes of the class's file to p2pgate_merger_read.
 pub const P2PGATE_MERGE_READ: u32 = 0;

@@ -41,7 +41,7 @@ pub const P2PGATE_CODEC_HEVC: u32 = 4;
 /// A window of this many bytes always gives a span: the most that the application has to keep.
 pub const P2PGATE_SPLITTER_WINDOW: usize = 4096;
 /// Words of a splitter.
-pub const P2PGATE_SPLITTER_WORDS: usize = 512;
+pub const P2PGATE_SPLITTER_WORDS: usize = 124;
 
 /// A splitter: initialise it where it stays.
 #[repr(C)]

@@ -15,11 +15,11 @@ use p2pgate::terminal::{BlobTooSmall, Config, Peer, RestoreError, Session, Termi
 use zeroize::Zeroize;
 
 /// Words of a terminal besides its places; see P2PGATE_TERMINAL_WORDS.
-pub const P2PGATE_CORE_WORDS: usize = 768;
+pub const P2PGATE_CORE_WORDS: usize = 384;
 /// Words of a place for a session; see P2PGATE_TERMINAL_WORDS.
-pub const P2PGATE_SESSION_WORDS: usize = 512;
+pub const P2PGATE_SESSION_WORDS: usize = 304;
 /// Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
-pub const P2PGATE_PEER_WORDS: usize = 24;
+pub const P2PGATE_PEER_WORDS: usize = 21;
 
 /// What a terminal is made with. Nothing of it is needed after p2pgate_terminal_init.
 #[repr(C)]
