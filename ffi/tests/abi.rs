@@ -55,6 +55,35 @@ fn the_header_compiles_everywhere() {
     assert!(checked > 0, "there is no C compiler");
 }
 
+#[test]
+fn the_example_in_the_header_compiles() {
+    let header = std::fs::read_to_string(package().join("../include/p2pgate.h")).unwrap();
+    let (comment, _) = header.split_once("*/").unwrap();
+    let example: String = comment
+        .lines()
+        .filter_map(|line| line.strip_prefix(" *     "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(example.contains("p2pgate_terminal_init"));
+    let source = scratch().join("example.c");
+    let platform = "\
+        #include \"p2pgate.h\"\n\
+        int store_seed(const uint8_t *);\n\
+        int store_list(uint64_t *);\n\
+        uint64_t milliseconds(void);\n\
+        void open_connection(uint32_t, const p2pgate_address_t *);\n\
+        void close_connection(uint32_t);\n\
+        int next_connection(size_t *, uint32_t *);\n\
+        void write_connection(uint32_t, const uint8_t *, size_t);\n";
+    let use_it = "int example(const uint8_t *k);\nint example(const uint8_t *k) { serve(); return start(k, k, k, k); }\n";
+    std::fs::write(&source, format!("{platform}{example}{use_it}")).unwrap();
+    run(Command::new("cc")
+        .args(WARNINGS)
+        .args(["-std=c99", "-fsyntax-only", "-I"])
+        .arg(package().join("../include"))
+        .arg(&source));
+}
+
 /// The library and the harness's broker, built as cargo builds the tests.
 fn library() -> PathBuf {
     let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
