@@ -13,6 +13,12 @@ impl LinkId {
     pub const fn number(self) -> u32 {
         self.0
     }
+
+    /// The connection with this number, as [`Self::number`] gave it. One that never was is taken for one that is over.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
 }
 
 /// One session with another terminal. An id stays unknown once its session has ended.
@@ -27,6 +33,13 @@ impl SessionId {
     #[must_use]
     pub const fn number(self) -> u32 {
         (self.index as u32) << 16 | self.generation as u32
+    }
+
+    /// The session with this number, as [`Self::number`] gave it; `None` if no session has such a number.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        let [high, index, _, _] = number.to_be_bytes();
+        if high == 0 { Some(Self { index, generation: number as u16 }) } else { None }
     }
 }
 

@@ -27,7 +27,7 @@ pub use event::{
 };
 pub use lanes::{FrameError, Piece};
 pub use machine::{Input, Step, TransmitError};
-pub use peers::{BlobTooSmall, Change, Peer, PermitError, RestoreError, blob_size};
+pub use peers::{BlobTooSmall, Change, Entries, Peer, PermitError, RestoreError, blob_size};
 pub use session::{MAX_NAME, MAX_SOURCE, Session};
 pub use transfer::{Offer, OfferError, Offered, OutOfTurn};
 
@@ -51,6 +51,7 @@ const IDLE_MS: u64 = 120_000;
 /// What a receiver tells the sender of a recording that was altered on its way, lost bytes or has another hash: the sender then hears
 /// [`TransferFailure::Damaged`]. Also for [`Terminal::stored`].
 pub const DAMAGED: &str = "what arrived was altered on its way";
+const NOBODY: &[Identifier] = &[];
 /// The smallest frame that a receiver may limit a sender to, bytes.
 pub const MIN_FRAME: u32 = OVERHEAD as u32 + 64;
 
@@ -77,10 +78,14 @@ pub struct Config {
 }
 
 /// A terminal with places for `SESSIONS` sessions at once and for `PEERS` terminals that it knows: those on its list and those it called.
-pub struct Terminal<const SESSIONS: usize, const PEERS: usize> {
+pub type Terminal<const SESSIONS: usize, const PEERS: usize> =
+    TerminalOver<[Session; SESSIONS], [Peer; PEERS]>;
+
+/// A [`Terminal`] whose places may be anywhere, so that their number can be chosen at run time: `TerminalOver<&mut [Session], &mut [Peer]>`.
+pub struct TerminalOver<S, P> {
     core: Core,
-    sessions: [Session; SESSIONS],
-    peers: [Peer; PEERS],
+    sessions: S,
+    peers: P,
 }
 
 impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
@@ -91,14 +96,41 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     #[must_use]
     pub fn new(config: Config, seed: &[u8; 32], entropy: &[u8; 32]) -> (Self, [u8; 32]) {
         const { assert!(SESSIONS > 0 && SESSIONS < 256) }
-        let (entropy, next_seed) = Entropy::new(config.secret.to_bytes(), seed, entropy, b"p2pgate terminal");
-        let core = Core::new(config, entropy);
         let sessions = core::array::from_fn(|_| Session::idle());
-        (Self { core, sessions, peers: [const { Peer::NONE }; PEERS] }, next_seed)
+        Self::with(config, seed, entropy, sessions, [const { Peer::NONE }; PEERS])
+    }
+}
+
+impl<'a> TerminalOver<&'a mut [Session], &'a mut [Peer]> {
+    /// As [`Terminal::new`], with places that the caller keeps. What was in them is forgotten; those beyond 255 sessions are not used.
+    #[must_use]
+    pub fn over(
+        config: Config,
+        seed: &[u8; 32],
+        entropy: &[u8; 32],
+        sessions: &'a mut [Session],
+        peers: &'a mut [Peer],
+    ) -> (Self, [u8; 32]) {
+        let most = sessions.len().min(255);
+        let sessions = &mut sessions[..most];
+        sessions.fill_with(Session::idle);
+        peers.fill(Peer::NONE);
+        Self::with(config, seed, entropy, sessions, peers)
+    }
+}
+
+impl<S, P> TerminalOver<S, P>
+where
+    S: AsRef<[Session]> + AsMut<[Session]>,
+    P: AsRef<[Peer]> + AsMut<[Peer]>,
+{
+    fn with(config: Config, seed: &[u8; 32], entropy: &[u8; 32], sessions: S, peers: P) -> (Self, [u8; 32]) {
+        let (entropy, next_seed) = Entropy::new(config.secret.to_bytes(), seed, entropy, b"p2pgate terminal");
+        (Self { core: Core::new(config, entropy), sessions, peers }, next_seed)
     }
 
     fn machine(&mut self) -> Machine<'_> {
-        Machine { core: &mut self.core, sessions: &mut self.sessions, places: &mut self.peers }
+        Machine { core: &mut self.core, sessions: self.sessions.as_mut(), places: self.peers.as_mut() }
     }
 
     /// Mixes in fresh entropy, 32 bytes, at any time.
@@ -186,12 +218,28 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     /// # Errors
     /// [`PermitError`]; the list is as it was.
     pub fn permit(&mut self, change: &Change<'_>) -> Result<(), PermitError> {
-        self.machine().permit(change)
+        match *change {
+            Change::Create(entries) => self.permit_entries(true, &entries, &NOBODY),
+            Change::Change { add, delete } => self.permit_entries(false, &add, &delete),
+        }
+    }
+
+    /// [`Self::permit`] for lists that are no slices: adds, then deletes; with `replace`, `add` becomes the list.
+    ///
+    /// # Errors
+    /// [`PermitError`]; the list is as it was.
+    pub fn permit_entries(
+        &mut self,
+        replace: bool,
+        add: &dyn Entries,
+        delete: &dyn Entries,
+    ) -> Result<(), PermitError> {
+        self.machine().permit(replace, add, delete)
     }
 
     /// The terminals on the list, and the keys that they must have.
     pub fn permitted(&self) -> impl Iterator<Item = (&Identifier, Option<&PublicKey>)> {
-        peers::listed(&self.peers)
+        peers::listed(self.peers.as_ref())
     }
 
     /// The list's number.
@@ -235,7 +283,10 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
     }
 
     fn session(&self, id: SessionId) -> Option<&Session> {
-        self.sessions.get(usize::from(id.index)).filter(|session| session.generation == id.generation)
+        self.sessions
+            .as_ref()
+            .get(usize::from(id.index))
+            .filter(|session| session.generation == id.generation)
     }
 
     /// Offers a recording to the other end (M17). Either end may.
@@ -401,8 +452,8 @@ impl<const SESSIONS: usize, const PEERS: usize> Terminal<SESSIONS, PEERS> {
 }
 
 impl Machine<'_> {
-    fn permit(&mut self, change: &Change<'_>) -> Result<(), PermitError> {
-        self.peers().change(change)?;
+    fn permit(&mut self, replace: bool, add: &dyn Entries, delete: &dyn Entries) -> Result<(), PermitError> {
+        self.peers().change(replace, add, delete)?;
         if self.core.control.is_registering() {
             // The broker is about to have what this change may undo: differences don't tell that.
             self.core.book.whole = true;

@@ -103,16 +103,12 @@ impl<'a> Peers<'a> {
         Ok(peer)
     }
 
-    /// How many places `additions` would need beyond those there are.
-    fn check_room(
-        &self,
-        additions: &[(Identifier, Option<PublicKey>)],
-        replace: bool,
-    ) -> Result<(), PermitError> {
+    /// Whether there are places for `additions` besides what stays.
+    fn check_room(&self, additions: &dyn Entries, replace: bool) -> Result<(), PermitError> {
         let mut kept = 0;
         for peer in self.places.iter() {
             let listed =
-                peer.identifier.as_ref().is_some_and(|known| additions.iter().any(|(new, _)| new == known));
+                peer.identifier.as_ref().is_some_and(|known| names(additions).any(|new| new == *known));
             let stays = match peer.standing {
                 Standing::Known => peer.identifier.is_some(),
                 Standing::Permitted | Standing::Added => !replace,
@@ -120,60 +116,56 @@ impl<'a> Peers<'a> {
             };
             kept += usize::from(stays && !listed);
         }
-        let distinct = additions
-            .iter()
+        let distinct = names(additions)
             .enumerate()
-            .filter(|(index, (identifier, _))| {
-                !additions[..*index].iter().any(|(earlier, _)| earlier == identifier)
+            .filter(|(index, identifier)| {
+                !names(additions).take(*index).any(|earlier| earlier == *identifier)
             })
             .count();
         if kept + distinct > self.places.len() { Err(PermitError::Full) } else { Ok(()) }
     }
 
-    /// Changes the list (P2). Nothing changes if it fails.
-    pub(super) fn change(&mut self, change: &Change<'_>) -> Result<(), PermitError> {
-        match *change {
-            Change::Create(entries) => {
-                self.check_room(entries, true)?;
-                for peer in self.places.iter_mut().filter(|peer| peer.standing != Standing::Known) {
-                    if !entries.iter().any(|(identifier, _)| peer.identifier.as_ref() == Some(identifier)) {
-                        *peer = Peer::NONE;
-                    }
-                }
-                self.add(entries)?;
-                self.book.whole = true;
-            }
-            Change::Change { add, delete } => {
-                self.check_room(add, false)?;
-                self.add(add)?;
-                for identifier in delete {
-                    let Some(index) = self.find(identifier.as_str()) else { continue };
-                    self.places[index] = match self.places[index].standing {
-                        // Its key goes too: whoever is permitted anew is pinned anew.
-                        Standing::Permitted | Standing::Deleted => Peer {
-                            identifier: Some(identifier.clone()),
-                            key: None,
-                            standing: Standing::Deleted,
-                        },
-                        Standing::Added | Standing::Known => Peer::NONE,
-                    };
+    /// Changes the list (P2): with `replace` to `add` and no others. Nothing changes if it fails.
+    pub(super) fn change(
+        &mut self,
+        replace: bool,
+        add: &dyn Entries,
+        delete: &dyn Entries,
+    ) -> Result<(), PermitError> {
+        self.check_room(add, replace)?;
+        if replace {
+            for peer in self.places.iter_mut().filter(|peer| peer.standing != Standing::Known) {
+                if !names(add).any(|identifier| peer.identifier.as_ref() == Some(&identifier)) {
+                    *peer = Peer::NONE;
                 }
             }
         }
+        self.add(add)?;
+        for identifier in names(delete) {
+            let Some(index) = self.find(identifier.as_str()) else { continue };
+            self.places[index] = match self.places[index].standing {
+                // Its key goes too: whoever is permitted anew is pinned anew.
+                Standing::Permitted | Standing::Deleted => {
+                    Peer { identifier: Some(identifier), key: None, standing: Standing::Deleted }
+                }
+                Standing::Added | Standing::Known => Peer::NONE,
+            };
+        }
+        self.book.whole |= replace;
         self.book.revision = self.book.revision.saturating_add(1);
         self.book.unregister();
         Ok(())
     }
 
-    fn add(&mut self, entries: &[(Identifier, Option<PublicKey>)]) -> Result<(), PermitError> {
-        for (identifier, pin) in entries {
-            let peer = self.place(identifier)?;
+    fn add(&mut self, entries: &dyn Entries) -> Result<(), PermitError> {
+        for (identifier, pin) in (0..entries.count()).filter_map(|index| entries.entry(index)) {
+            let peer = self.place(&identifier)?;
             peer.standing = match peer.standing {
                 Standing::Permitted | Standing::Deleted => Standing::Permitted,
                 Standing::Known | Standing::Added => Standing::Added,
             };
             if pin.is_some() {
-                peer.key = *pin;
+                peer.key = pin;
             }
         }
         Ok(())
@@ -407,6 +399,38 @@ pub enum Change<'a> {
         /// Struck off it.
         delete: &'a [Identifier],
     },
+}
+
+/// Terminals with the keys they must have, wherever the application keeps them: what a [`Change`] holds as a slice.
+pub trait Entries {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// The entry with this number, from 0. It is asked for several times and must stay the same; `None` is passed over.
+    fn entry(&self, index: usize) -> Option<(Identifier, Option<PublicKey>)>;
+}
+
+impl Entries for &[(Identifier, Option<PublicKey>)] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn entry(&self, index: usize) -> Option<(Identifier, Option<PublicKey>)> {
+        self.get(index).cloned()
+    }
+}
+
+impl Entries for &[Identifier] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn entry(&self, index: usize) -> Option<(Identifier, Option<PublicKey>)> {
+        self.get(index).map(|identifier| (identifier.clone(), None))
+    }
+}
+
+fn names(entries: &dyn Entries) -> impl Iterator<Item = Identifier> + '_ {
+    (0..entries.count()).filter_map(|index| entries.entry(index)).map(|(identifier, _)| identifier)
 }
 
 /// The list can't be changed so. It is as it was.

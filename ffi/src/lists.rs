@@ -1,0 +1,152 @@
+//! The list of permitted terminals (P2).
+
+use crate::memory::{Out, Outcome, array, code, shared, values};
+use crate::result::*;
+use crate::terminal::{Held, identifier, with};
+use core::ffi::c_char;
+use p2pgate::identifier::Identifier;
+use p2pgate::link::PublicKey;
+use p2pgate::terminal::Entries;
+
+/// Longest identifier, bytes.
+pub const P2PGATE_MAX_IDENTIFIER: usize = 128;
+
+/// A terminal on the list, as the application gives it.
+#[repr(C)]
+pub struct p2pgate_entry_t {
+    /// UTF-8, 1 to 128 bytes.
+    pub identifier: *const c_char,
+    /// Length of `identifier`, bytes.
+    pub identifier_length: usize,
+    /// The public key (32 bytes) that it must have, or NULL: first use pins.
+    pub key: *const u8,
+}
+
+/// A terminal, as the library tells it.
+#[repr(C)]
+pub struct p2pgate_peer_t {
+    /// Length of `identifier`, bytes, 1 to 128.
+    pub identifier_length: u32,
+    /// Its key is known: 1, else 0.
+    pub has_key: u32,
+    /// UTF-8; behind its length zeros, so NUL-terminated too.
+    pub identifier: [u8; 132],
+    /// Its public key, or zeros.
+    pub key: [u8; 32],
+}
+
+impl p2pgate_peer_t {
+    pub(crate) fn new(identifier: &Identifier, key: Option<&PublicKey>) -> Self {
+        let mut text = [0; 132];
+        for (place, &byte) in text.iter_mut().zip(identifier.as_str().as_bytes()) {
+            *place = byte;
+        }
+        Self {
+            identifier_length: identifier.as_str().len() as u32, // at most 128
+            has_key: key.is_some().into(),
+            identifier: text,
+            key: key.map_or([0; 32], |key| *key.as_bytes()),
+        }
+    }
+}
+
+/// Entries where C keeps them; each was checked.
+struct Given<'a>(&'a [p2pgate_entry_t]);
+
+impl<'a> Given<'a> {
+    /// # Safety
+    /// As [`values`], and so are the pointers in them for as long as this is used.
+    unsafe fn new(entries: *const p2pgate_entry_t, count: usize) -> Outcome<Self> {
+        // SAFETY: the caller's promise.
+        let given = Self(unsafe { values(entries, count) }?);
+        for entry in given.0 {
+            read(entry)?;
+        }
+        Ok(given)
+    }
+}
+
+fn read(entry: &p2pgate_entry_t) -> Outcome<(Identifier, Option<PublicKey>)> {
+    // SAFETY: promised at `Given::new`.
+    unsafe {
+        let identifier = identifier(entry.identifier, entry.identifier_length)?;
+        let key = if entry.key.is_null() { None } else { Some(PublicKey::new(*array(entry.key)?)) };
+        Ok((identifier, key))
+    }
+}
+
+impl Entries for Given<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn entry(&self, index: usize) -> Option<(Identifier, Option<PublicKey>)> {
+        self.0.get(index).and_then(|entry| read(entry).ok())
+    }
+}
+
+/// Makes `entries` the list of permitted terminals: these and no others (M1). An event P2PGATE_EVENT_PERSIST follows; sessions of callers that are not on it
+/// end.
+///
+/// Errors, with the list as it was: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_TEXT, P2PGATE_E_IDENTIFIER,
+/// P2PGATE_E_LIST_FULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p2pgate_terminal_permit_create(
+    terminal: *mut u64,
+    entries: *const p2pgate_entry_t,
+    count: usize,
+) -> p2pgate_result_t {
+    // SAFETY: the caller's promise.
+    unsafe { permit(terminal, true, (entries, count), (core::ptr::null(), 0)) }
+}
+
+/// Puts `add` on the list of permitted terminals, then strikes `remove` off it (M2, M3, M4); of `remove` the identifiers count. An event
+/// P2PGATE_EVENT_PERSIST follows; sessions of callers that were struck off end.
+///
+/// Errors: as p2pgate_terminal_permit_create.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p2pgate_terminal_permit(
+    terminal: *mut u64,
+    add: *const p2pgate_entry_t,
+    add_count: usize,
+    remove: *const p2pgate_entry_t,
+    remove_count: usize,
+) -> p2pgate_result_t {
+    // SAFETY: the caller's promise.
+    unsafe { permit(terminal, false, (add, add_count), (remove, remove_count)) }
+}
+
+/// # Safety
+/// As [`with`] and [`Given::new`].
+unsafe fn permit(
+    terminal: *mut u64,
+    replace: bool,
+    add: (*const p2pgate_entry_t, usize),
+    remove: (*const p2pgate_entry_t, usize),
+) -> p2pgate_result_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with(terminal, |held| {
+            let (add, remove) = (Given::new(add.0, add.1)?, Given::new(remove.0, remove.1)?);
+            held.terminal.permit_entries(replace, &add, &remove).map_err(|_| P2PGATE_E_LIST_FULL)
+        })
+    }
+}
+
+/// The terminal on the list with this number, from 0; P2PGATE_NOTHING: there are no more. Numbers hold until the next call that changes something.
+///
+/// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p2pgate_terminal_permitted(
+    terminal: *const u64,
+    index: usize,
+    peer: *mut p2pgate_peer_t,
+) -> p2pgate_result_t {
+    code((|| {
+        // SAFETY: the caller's promise.
+        let (held, out) = unsafe { (shared::<Held>(terminal)?, Out::new(peer)?) };
+        let (identifier, key) = held.terminal.permitted().nth(index).ok_or(P2PGATE_NOTHING)?;
+        out.put(p2pgate_peer_t::new(identifier, key));
+        Ok(())
+    })())
+}
