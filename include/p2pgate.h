@@ -1111,6 +1111,15 @@ p2pgate_result_t p2pgate_terminal_restore(uint64_t *terminal,
                                           const uint8_t *blob,
                                           size_t length);
 
+// Takes over the keys that blob, another of p2pgate_terminal_blob's, has for terminals without one here; the list stays as it is. For several programs
+// of one device that share what is stored: restore what another has stored, then adopt one's own, so that no first-use pin is lost.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_BLOB_VERSION, P2PGATE_E_BLOB_ENTRIES,
+// P2PGATE_E_BLOB_DAMAGED.
+p2pgate_result_t p2pgate_terminal_adopt_pins(uint64_t *terminal,
+                                             const uint8_t *blob,
+                                             size_t length);
+
 // Writes the list, the pins and the list's number to `blob`, and its length to `length`; `room` is P2PGATE_BLOB_LENGTH(peers) bytes.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_BUFFER.

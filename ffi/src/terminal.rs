@@ -238,14 +238,29 @@ pub unsafe extern "C" fn p2pgate_terminal_restore(
     length: usize,
 ) -> p2pgate_result_t {
     // SAFETY: the caller's promise.
-    unsafe {
-        with(terminal, |held| {
-            held.terminal.restore(bytes(blob, length)?).map_err(|error| match error {
-                RestoreError::Version(_) => P2PGATE_E_BLOB_VERSION,
-                RestoreError::TooMany => P2PGATE_E_BLOB_ENTRIES,
-                RestoreError::Damaged => P2PGATE_E_BLOB_DAMAGED,
-            })
-        })
+    unsafe { with(terminal, |held| held.terminal.restore(bytes(blob, length)?).map_err(of_restore)) }
+}
+
+/// Takes over the keys that blob, another of p2pgate_terminal_blob's, has for terminals without one here; the list stays as it is. For several programs
+/// of one device that share what is stored: restore what another has stored, then adopt one's own, so that no first-use pin is lost.
+///
+/// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_BLOB_VERSION, P2PGATE_E_BLOB_ENTRIES,
+/// P2PGATE_E_BLOB_DAMAGED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p2pgate_terminal_adopt_pins(
+    terminal: *mut u64,
+    blob: *const u8,
+    length: usize,
+) -> p2pgate_result_t {
+    // SAFETY: the caller's promise.
+    unsafe { with(terminal, |held| held.terminal.adopt_pins(bytes(blob, length)?).map_err(of_restore)) }
+}
+
+fn of_restore(error: RestoreError) -> p2pgate_result_t {
+    match error {
+        RestoreError::Version(_) => P2PGATE_E_BLOB_VERSION,
+        RestoreError::TooMany => P2PGATE_E_BLOB_ENTRIES,
+        RestoreError::Damaged => P2PGATE_E_BLOB_DAMAGED,
     }
 }
 

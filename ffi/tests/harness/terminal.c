@@ -59,6 +59,7 @@ static void all_give(p2pgate_result_t want, uint64_t *t)
     GIVES(want, p2pgate_terminal_deinit(t));
     GIVES(want, p2pgate_terminal_add_entropy(t, entropy));
     GIVES(want, p2pgate_terminal_restore(t, buffer, 10));
+    GIVES(want, p2pgate_terminal_adopt_pins(t, buffer, 10));
     GIVES(want, p2pgate_terminal_blob(t, out.bytes, sizeof out.bytes, &out.length));
     GIVES(want, p2pgate_terminal_persisted(t));
     GIVES(want, p2pgate_terminal_connect(t, 0));
@@ -197,7 +198,10 @@ static void list(void)
     blob[length - 9] ^= 1;
     GIVES(P2PGATE_E_BLOB_DAMAGED, p2pgate_terminal_restore(terminal, NULL, 0));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_restore(terminal, NULL, 1));
+    GIVES(P2PGATE_E_BLOB_DAMAGED, p2pgate_terminal_adopt_pins(terminal, blob, length - 1));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_adopt_pins(terminal, NULL, 1));
     OK(p2pgate_terminal_restore(terminal, blob, length));
+    OK(p2pgate_terminal_adopt_pins(terminal, blob, length));
     OK(p2pgate_terminal_permitted(terminal, 1, &peer));
     GIVES(P2PGATE_NOTHING, p2pgate_terminal_permitted(terminal, 2, &peer));
     OK(p2pgate_terminal_init(narrow, P2PGATE_TERMINAL_WORDS(1, 1), 1, 1, &one, seed, entropy, new_seed));
