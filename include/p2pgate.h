@@ -421,7 +421,7 @@
 #define P2PGATE_ALL_BUT_TAG 4294967295
 
 // Words of a sealer or an opener.
-#define P2PGATE_SFRAME_WORDS 32
+#define P2PGATE_SFRAME_WORDS 24
 
 // To be encrypted.
 #define P2PGATE_CLASS_SEALED 0
@@ -475,10 +475,10 @@
 #define P2PGATE_SPLITTER_WORDS 124
 
 // Words of a terminal besides its places; see P2PGATE_TERMINAL_WORDS.
-#define P2PGATE_CORE_WORDS 384
+#define P2PGATE_CORE_WORDS 258
 
 // Words of a place for a session; see P2PGATE_TERMINAL_WORDS.
-#define P2PGATE_SESSION_WORDS 304
+#define P2PGATE_SESSION_WORDS 124
 
 // Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
 #define P2PGATE_PEER_WORDS 21

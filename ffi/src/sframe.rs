@@ -16,7 +16,7 @@ pub const P2PGATE_SFRAME_TAILROOM: usize = 16;
 /// As p2pgate_opener_open's metadata length: all but the tag, that is a clear frame.
 pub const P2PGATE_ALL_BUT_TAG: u32 = 0xffff_ffff;
 /// Words of a sealer or an opener.
-pub const P2PGATE_SFRAME_WORDS: usize = 32;
+pub const P2PGATE_SFRAME_WORDS: usize = 24;
 
 /// Seals the frames of one key: initialise it where it stays.
 #[repr(C)]

@@ -15,9 +15,9 @@ use p2pgate::terminal::{BlobTooSmall, Config, Peer, RestoreError, Session, Termi
 use zeroize::Zeroize;
 
 /// Words of a terminal besides its places; see P2PGATE_TERMINAL_WORDS.
-pub const P2PGATE_CORE_WORDS: usize = 384;
+pub const P2PGATE_CORE_WORDS: usize = 258;
 /// Words of a place for a session; see P2PGATE_TERMINAL_WORDS.
-pub const P2PGATE_SESSION_WORDS: usize = 304;
+pub const P2PGATE_SESSION_WORDS: usize = 124;
 /// Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
 pub const P2PGATE_PEER_WORDS: usize = 21;
 

@@ -7,6 +7,8 @@ use aes_gcm::{Aes128Gcm, Tag};
 use ctr::Ctr64BE;
 use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherError};
 use hkdf::Hkdf;
+use hmac::block_api::HmacCore;
+use hmac::digest::block_api::{Buffer, CoreProxy};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
@@ -137,8 +139,8 @@ fn expand<const LEN: usize>(
 /// AES-128-CTR and HMAC-SHA-256, encrypt then MAC, with a tag of 80 bits (section 4.5.1).
 pub(super) struct CtrHmac {
     key: Zeroizing<[u8; AES_KEY_LEN]>,
-    /// Has taken up its key, so that a frame starts from a copy.
-    mac: Hmac<Sha256>,
+    /// Has taken up its key, so that a frame starts from a copy. Without the buffer that a frame needs: a lane has one of these all the time.
+    mac: HmacCore<Sha256>,
 }
 
 impl CtrHmac {
@@ -149,7 +151,7 @@ impl CtrHmac {
         block[..HMAC_KEY_LEN].copy_from_slice(hmac_key);
         let mut key = Zeroizing::<[u8; AES_KEY_LEN]>::default();
         key.copy_from_slice(aes_key);
-        Self { key, mac: Hmac::new((&*block).into()) }
+        Self { key, mac: HmacCore::new((&*block).into()) }
     }
 
     pub(super) fn seal(
@@ -188,8 +190,7 @@ impl CtrHmac {
 
     /// The MAC, up to where the ciphertext follows.
     fn mac_of_aad(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], ciphertext_len: usize) -> Hmac<Sha256> {
-        self.mac
-            .clone()
+        Hmac::compose(self.mac.clone(), Buffer::<HmacCore<Sha256>>::default())
             .chain_update((aad.len() as u64).to_be_bytes())
             .chain_update((ciphertext_len as u64).to_be_bytes())
             .chain_update((CTR_HMAC_TAG_LEN as u64).to_be_bytes())

@@ -3,11 +3,11 @@
 use super::CallError;
 use super::event::{Denied, Destination, Event, SessionId};
 use super::machine::Machine;
-use super::session::{MAX_CANDIDATES, Password, Phase, Secure, Session};
+use super::session::{Attempt, Connecting, Endpoint, MAX_CANDIDATES, Password, Phase, Session, Work};
 use crate::identifier::Identifier;
 use crate::link::{Handle, Handshake, LaneToken, PeerGrant, Psk, PublicKey};
 use crate::message::{CalleeAddress, CallerNotice, Denial, Host, TunnelToken};
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 use heapless::Vec;
 
 const QUERY_MS: u64 = 30_000;
@@ -26,10 +26,13 @@ const TRIES: u8 = 3;
 
 impl Session {
     pub(super) fn next_deadline(&self) -> u64 {
-        if self.phase == Phase::Dialling && usize::from(self.tried) < self.candidates.len() {
-            self.deadline.min(self.next_attempt)
-        } else {
-            self.deadline
+        match &self.work {
+            Work::Connecting(Connecting { candidates, attempt: Attempt::Dialling { tried, next, .. } })
+                if self.phase == Phase::Dialling && usize::from(*tried) < candidates.len() =>
+            {
+                self.deadline.min(*next)
+            }
+            _ => self.deadline,
         }
     }
 }
@@ -112,17 +115,17 @@ impl Machine<'_> {
         let allow_loopback = self.core.allow_loopback;
         let first = (address.address, address.port.unwrap_or(0));
         let further = address.candidates.iter().map(|candidate| (candidate.address, candidate.port));
-        let mut candidates: Vec<SocketAddr, MAX_CANDIDATES> = Vec::new();
+        let mut candidates: Vec<Endpoint, MAX_CANDIDATES, u8> = Vec::new();
         for (host, port) in core::iter::once(first).chain(further) {
             if let Host::Ip(ip) = host
                 && is_dialled(ip, port, allow_loopback)
             {
                 // Beyond four they are not tried.
-                let _ = candidates.push(SocketAddr::new(ip, port));
+                let _ = candidates.push(Endpoint { ip, port });
             }
         }
         let session = &mut self.sessions[index];
-        session.candidates = candidates;
+        session.work = Work::Connecting(Connecting { candidates, attempt: Attempt::NONE });
         session.grant.handle = Some(handle);
         session.grant.key = Some(key);
         session.grant.psk = Some(Psk::new(*psk.expose()));
@@ -141,46 +144,59 @@ impl Machine<'_> {
     fn dial(&mut self, index: usize, now: u64) {
         let session = &mut self.sessions[index];
         session.phase = Phase::Dialling;
-        session.tried = 0;
         session.deadline = now + DIAL_MS;
+        if let Some(connecting) = session.connecting() {
+            connecting.attempt = Attempt::NONE;
+        }
         self.dial_next(index, now);
     }
 
     pub(super) fn dial_next(&mut self, index: usize, now: u64) {
-        let session = &self.sessions[index];
-        let place = usize::from(session.tried);
-        let Some(&candidate) = session.candidates.get(place) else {
-            if session.attempts.iter().all(Option::is_none) {
+        let Some(Connecting { candidates, attempt: Attempt::Dialling { links, tried, next } }) =
+            self.sessions[index].connecting()
+        else {
+            return;
+        };
+        let place = usize::from(*tried);
+        let (Some(&candidate), Some(attempt)) = (candidates.get(place), links.get_mut(place)) else {
+            if links.iter().all(Option::is_none) {
                 self.ask_tunnel(index, now);
             }
             return;
         };
         let link = self.core.new_link();
-        let session = &mut self.sessions[index];
-        session.attempts[place] = Some(link);
-        session.tried += 1;
-        session.next_attempt = now + STAGGER_MS;
-        self.core.emit(Event::Connect { link, to: Destination::Address(candidate) });
+        *attempt = Some(link);
+        *tried += 1;
+        *next = now + STAGGER_MS;
+        self.core.emit(Event::Connect { link, to: Destination::Address(candidate.into()) });
     }
 
     pub(super) fn attempt_opened(&mut self, index: usize, attempt: usize, now: u64) {
         let session = &mut self.sessions[index];
-        session.link = session.attempts[attempt].take();
-        session.address = session.candidates.get(attempt).copied();
+        let Some(connecting) = session.connecting() else { return };
+        let Attempt::Dialling { links, .. } = &mut connecting.attempt else { return };
+        let link = links.get_mut(attempt).and_then(Option::take);
+        let address = connecting.candidates.get(attempt).copied();
+        (session.link, session.address) = (link, address);
         self.close_attempts(index);
         self.request(index, now);
     }
 
     pub(super) fn attempt_failed(&mut self, index: usize, attempt: usize, now: u64) {
-        self.sessions[index].attempts[attempt] = None;
+        if let Some(Connecting { attempt: Attempt::Dialling { links, .. }, .. }) =
+            self.sessions[index].connecting()
+            && let Some(link) = links.get_mut(attempt)
+        {
+            *link = None;
+        }
         self.dial_next(index, now);
     }
 
     fn close_attempts(&mut self, index: usize) {
-        for attempt in 0..MAX_CANDIDATES {
-            if let Some(link) = self.sessions[index].attempts[attempt].take() {
-                self.core.emit(Event::Close { link });
-            }
+        let Some(connecting) = self.sessions[index].connecting() else { return };
+        let attempt = core::mem::replace(&mut connecting.attempt, Attempt::NONE);
+        for link in attempt.links().iter().flatten() {
+            self.core.emit(Event::Close { link: *link });
         }
     }
 
@@ -207,7 +223,9 @@ impl Machine<'_> {
                 let link = self.core.new_link();
                 let session = &mut self.sessions[index];
                 session.link = Some(link);
-                session.tunnel_token = Some(token);
+                if let Some(connecting) = session.connecting() {
+                    connecting.attempt = Attempt::Tunnel(token);
+                }
                 session.phase = Phase::DiallingTunnel;
                 session.deadline = now + TUNNEL_MS;
                 self.core.emit(Event::Connect { link, to: Destination::Broker });
@@ -225,13 +243,15 @@ impl Machine<'_> {
     }
 
     pub(super) fn peer_opened(&mut self, index: usize, now: u64) {
-        if self.sessions[index].phase == Phase::DiallingTunnel {
-            self.request(index, now);
+        let session = &mut self.sessions[index];
+        if session.phase == Phase::DiallingTunnel {
+            session.phase = Phase::OpeningTunnel;
+            session.deadline = now + HANDSHAKE_MS;
         }
     }
 
     /// A connection is there: M13 goes out in handshake message 1 (S1107).
-    fn request(&mut self, index: usize, now: u64) {
+    pub(super) fn request(&mut self, index: usize, now: u64) {
         let ephemeral = self.core.entropy.draw();
         let core = &*self.core;
         let session = &mut self.sessions[index];
@@ -245,7 +265,9 @@ impl Machine<'_> {
             PeerGrant { handle, caller: core.identifier.as_str(), callee: peer.as_str(), remote: key, psk };
         match Handshake::peer_initiator(&core.secret, &peer_grant, core.max_record, ephemeral) {
             Ok(handshake) => {
-                session.secure = Secure::Handshake(handshake);
+                if let Work::Connecting(connecting) = &mut session.work {
+                    connecting.attempt = Attempt::Handshake(handshake);
+                }
                 session.phase = Phase::Requesting;
                 session.deadline = now + HANDSHAKE_MS;
             }
@@ -260,9 +282,10 @@ impl Machine<'_> {
             self.core.emit(Event::Close { link });
         }
         let session = &mut self.sessions[index];
-        session.secure = Secure::None;
         let Some(address) = session.address.take() else { return self.deny(index, denial, None) };
-        session.candidates.retain(|candidate| *candidate != address);
+        if let Some(connecting) = session.connecting() {
+            connecting.candidates.retain(|candidate| *candidate != address);
+        }
         self.dial(index, now);
     }
 

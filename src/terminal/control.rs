@@ -16,7 +16,7 @@ const PING_MS: u64 = 30_000;
 const BACKOFF_MS: u64 = 1_000;
 const BACKOFF_MAX_MS: u64 = 60_000;
 /// How many answers to the broker's questions wait at most; then nothing more is read from it.
-const ANSWERS: usize = 8;
+const ANSWERS: usize = 4;
 
 /// The control link's state.
 pub(super) struct Control {

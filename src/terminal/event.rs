@@ -2,22 +2,26 @@
 
 use crate::message::Denial;
 use core::net::SocketAddr;
+use core::num::NonZeroU32;
 
 /// One connection. Numbers are not used again during a terminal's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub(super) u32);
+pub struct LinkId(pub(super) NonZeroU32);
 
 impl LinkId {
     /// The number itself, for tables and logs.
     #[must_use]
     pub const fn number(self) -> u32 {
-        self.0
+        self.0.get()
     }
 
     /// The connection with this number, as [`Self::number`] gave it. One that never was is taken for one that is over.
     #[must_use]
     pub const fn from_number(number: u32) -> Self {
-        Self(number)
+        match NonZeroU32::new(number) {
+            Some(number) => Self(number),
+            None => Self(NonZeroU32::MAX),
+        }
     }
 }
 

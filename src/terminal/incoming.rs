@@ -1,12 +1,11 @@
 //! Connections to this terminal before it is known what they are for (S1301), and its own end of a tunnel.
 
-use super::event::{Event, LinkId, Refusal};
+use super::event::{Event, LinkId, Refusal, SessionId};
 use super::machine::{Input, Machine, TransmitError};
-use super::session::{LaneState, Phase, Secure};
+use super::session::{Attempt, Keys, LaneState, Phase, Work};
 use super::{AcceptError, INCOMING};
 use crate::link::{self, Handshake, LaneToken, MaxRecord, Parsed, PeerGrant, Preamble, Record};
 use crate::message::Message;
-use crate::route::Path;
 
 /// How long a connection may take to say what it is for.
 const PREAMBLE_MS: u64 = 5_000;
@@ -29,7 +28,7 @@ enum State {
     /// The other end's preamble is awaited.
     Preamble,
     /// The caller's handshake message 1 is awaited, for the session in that place.
-    Request { index: usize, generation: u16, preamble: Preamble },
+    Request { session: SessionId, max_record: MaxRecord },
 }
 
 impl Incoming {
@@ -95,16 +94,15 @@ impl Machine<'_> {
     pub(super) fn incoming_input(&mut self, index: usize, bytes: &mut [u8], now: u64) -> Input {
         match &self.core.incoming[index].state {
             State::Preamble => {}
-            State::Request { index: session, generation, preamble } => {
-                let (session, generation, preamble) = (*session, *generation, preamble.clone());
-                return self.request_input(index, session, generation, &preamble, bytes, now);
+            &State::Request { session, max_record } => {
+                return self.request_input(index, session, max_record, bytes, now);
             }
             State::Dialling(_) | State::Token(_) => return self.refuse_incoming(index, Refusal::Preamble),
         }
         match Preamble::parse(bytes) {
             Ok(Parsed::NeedMore(total)) => Input::need(total),
             Ok(Parsed::Complete(Preamble::Lane { token }, used)) => self.lane_arrived(index, &token, used),
-            Ok(Parsed::Complete(preamble @ Preamble::Peer { handle, .. }, used)) => {
+            Ok(Parsed::Complete(Preamble::Peer { handle, max_record }, used)) => {
                 let expected = self.sessions.iter().position(|session| {
                     session.phase == Phase::Expected && session.grant.handle == Some(handle)
                 });
@@ -112,8 +110,7 @@ impl Machine<'_> {
                 let Some(session) = expected else {
                     return self.refuse_incoming(index, Refusal::UnknownGrant);
                 };
-                let generation = self.sessions[session].generation;
-                self.core.incoming[index].state = State::Request { index: session, generation, preamble };
+                self.core.incoming[index].state = State::Request { session: self.id(session), max_record };
                 Input::progress(used)
             }
             Ok(Parsed::Complete(Preamble::Control { .. }, _)) | Err(_) => {
@@ -125,25 +122,25 @@ impl Machine<'_> {
     /// A direct lane that the caller opened: whose token is it?
     fn lane_arrived(&mut self, index: usize, token: &LaneToken, used: usize) -> Input {
         let mut found = None;
-        for (session, place) in self.sessions.iter().enumerate() {
-            for (lane, waiting) in place.lanes.iter().enumerate() {
-                let awaits = matches!(waiting.state, LaneState::AwaitAnswer | LaneState::AwaitLink)
-                    && waiting.way.path == Path::Direct
+        for (at, session) in self.sessions.iter_mut().enumerate().filter(|(_, session)| !session.grant.caller)
+        {
+            let Work::Open(open) = &mut session.work else { continue };
+            let waits = |lane: usize| {
+                let waiting = &open.lanes[lane];
+                matches!(waiting.state, LaneState::AwaitAnswer | LaneState::AwaitLink)
+                    && waiting.is_direct()
                     && waiting.link.is_none()
-                    && !place.grant.caller;
-                if awaits && waiting.token.as_ref() == Some(token) {
-                    found = Some((session, lane));
-                }
+                    && open.transfer.keys_of(lane).and_then(Keys::token) == Some(token)
+            };
+            if let Some(lane) = (0..open.lanes.len()).find(|&lane| waits(lane)) {
+                found = Some((at, lane, open));
             }
         }
-        let Some((session, lane)) = found else { return self.refuse_incoming(index, Refusal::UnknownToken) };
-        let link = core::mem::replace(&mut self.core.incoming[index], Incoming::FREE).link;
-        let lane = &mut self.sessions[session].lanes[lane];
-        lane.link = link;
-        lane.token = None;
-        if lane.state == LaneState::AwaitLink {
-            lane.state = LaneState::Up;
-            self.check_ready(session);
+        let Some((at, lane, open)) = found else { return self.refuse_incoming(index, Refusal::UnknownToken) };
+        open.lanes[lane].link = core::mem::replace(&mut self.core.incoming[index], Incoming::FREE).link;
+        if open.lanes[lane].state == LaneState::AwaitLink {
+            open.lane_up(lane);
+            self.check_ready(at);
         }
         Input::progress(used)
     }
@@ -152,16 +149,14 @@ impl Machine<'_> {
     fn request_input(
         &mut self,
         index: usize,
-        at: usize,
-        generation: u16,
-        preamble: &Preamble,
+        session: SessionId,
+        max_record: MaxRecord,
         bytes: &mut [u8],
         now: u64,
     ) -> Input {
-        let session = &self.sessions[at];
-        if session.generation != generation || session.phase != Phase::Expected {
+        let Some(at) = self.index(session).filter(|&at| self.sessions[at].phase == Phase::Expected) else {
             return self.refuse_incoming(index, Refusal::UnknownGrant);
-        }
+        };
         let total = match link::record(bytes, MaxRecord::MIN) {
             Ok(Record::NeedMore(total)) => return Input::need(total),
             Ok(Record::Complete(total)) => total,
@@ -178,8 +173,9 @@ impl Machine<'_> {
         };
         let peer_grant =
             PeerGrant { handle, caller: peer.as_str(), callee: core.identifier.as_str(), remote: key, psk };
+        let preamble = Preamble::Peer { max_record, handle };
         let handshake =
-            Handshake::peer_responder(preamble, &core.secret, &peer_grant, core.max_record, ephemeral);
+            Handshake::peer_responder(&preamble, &core.secret, &peer_grant, core.max_record, ephemeral);
         let Ok(mut handshake) = handshake else { return self.failed_request(index, at) };
         let record = &mut bytes[..total];
         let Ok(range) = handshake.read(record) else { return self.failed_request(index, at) };
@@ -200,7 +196,9 @@ impl Machine<'_> {
         let link = core::mem::replace(&mut self.core.incoming[index], Incoming::FREE).link;
         let session = &mut self.sessions[at];
         session.link = link;
-        session.secure = Secure::Handshake(handshake);
+        if let Some(connecting) = session.connecting() {
+            connecting.attempt = Attempt::Handshake(handshake);
+        }
         session.phase = Phase::Answering { accept };
         session.deadline = now + HANDSHAKE_MS;
         Input::progress(total)

@@ -3,11 +3,11 @@
 use super::event::{Destination, Event, LinkId, SessionId, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, Step, TransmitError};
-use super::session::{End, LaneCrypto, LaneState, TransferState};
+use super::session::{End, Keys, Lane, LaneState, Open, Session, TransferState, Work, index};
 use super::{DAMAGED, IDLE_MS};
 use crate::lane::{self, HEADROOM, Kind, OVERHEAD, Peeked, Place};
 use crate::message::Class;
-use crate::route::{Path, Protection};
+use crate::route::Path;
 use core::ops::Range;
 use thiserror::Error;
 
@@ -47,12 +47,14 @@ pub enum FrameError {
 impl Machine<'_> {
     /// The lane's token is known at both ends: whoever connects does so now.
     pub(super) fn connect_lane(&mut self, at: usize, lane: usize, now: u64) {
-        let session = &mut self.sessions[at];
-        let to = match session.lanes[lane].way.path {
-            Path::Relay => Destination::Broker,
-            Path::Direct if !session.grant.caller => return,
-            Path::Direct => match session.address {
-                Some(address) => Destination::Address(address),
+        let Session { grant, address, work, .. } = &mut self.sessions[at];
+        let Work::Open(open) = work else { return };
+        let to = match open.lanes[lane].way.map(|way| way.path) {
+            None => return,
+            Some(Path::Relay) => Destination::Broker,
+            Some(Path::Direct) if !grant.caller => return,
+            Some(Path::Direct) => match *address {
+                Some(address) => Destination::Address(address.into()),
                 None => {
                     return self.fail_transfer(
                         at,
@@ -64,7 +66,7 @@ impl Machine<'_> {
             },
         };
         let link = self.core.new_link();
-        let lane = &mut self.sessions[at].lanes[lane];
+        let lane = &mut open.lanes[lane];
         lane.link = Some(link);
         lane.state = LaneState::Dialling;
         self.core.emit(Event::Connect { link, to });
@@ -73,14 +75,16 @@ impl Machine<'_> {
     pub(super) fn lane_opened(&mut self, at: usize, lane: usize, now: u64) {
         let session = &mut self.sessions[at];
         session.deadline = now + IDLE_MS;
-        let lane = &mut session.lanes[lane];
-        if lane.state == LaneState::Dialling {
-            lane.state = LaneState::Token;
+        if let Some(Open { lanes, .. }) = session.open_mut()
+            && lanes[lane].state == LaneState::Dialling
+        {
+            lanes[lane].state = LaneState::Token;
         }
     }
 
     pub(super) fn lane_lost(&mut self, at: usize, lane: usize, now: u64) {
-        let lane = &mut self.sessions[at].lanes[lane];
+        let Some(open) = self.sessions[at].open_mut() else { return };
+        let lane = &mut open.lanes[lane];
         lane.link = None;
         let (failure, cause) = match lane.state {
             LaneState::Ended => return,
@@ -98,11 +102,11 @@ impl Machine<'_> {
         lane: usize,
         out: &mut [u8],
     ) -> Result<usize, TransmitError> {
-        let lane = &mut self.sessions[at].lanes[lane];
-        let (LaneState::Token, Some(token)) = (lane.state, &lane.token) else { return Ok(0) };
+        let Some(open) = self.sessions[at].open_mut() else { return Ok(0) };
+        let token = open.transfer.keys_of(lane).and_then(Keys::token);
+        let (LaneState::Token, Some(token)) = (open.lanes[lane].state, token) else { return Ok(0) };
         let length = write_token(token, out)?;
-        lane.token = None;
-        lane.state = LaneState::Up;
+        open.lane_up(lane);
         self.check_ready(at);
         Ok(length)
     }
@@ -110,7 +114,8 @@ impl Machine<'_> {
     // --- the sender -----------------------------------------------------------------------------------------------
 
     pub(super) fn max_payload(&self, id: SessionId) -> usize {
-        self.index(id).map_or(0, |at| self.sessions[at].transfer.frame as usize).saturating_sub(OVERHEAD)
+        let open = self.index(id).and_then(|at| self.sessions[at].open());
+        open.map_or(0, |open| open.transfer.frame as usize).saturating_sub(OVERHEAD)
     }
 
     pub(super) fn seal(
@@ -122,27 +127,21 @@ impl Machine<'_> {
     ) -> Result<(LinkId, Range<usize>), FrameError> {
         let Piece { class, segment, offset, length: payload } = piece;
         let most = self.max_payload(id);
-        let at = self.in_state(id, TransferState::Sending).map_err(|_| FrameError::NoLane)?;
+        let open = self.in_state(id, TransferState::Sending, now).map_err(|_| FrameError::NoLane)?;
         if payload == 0 || payload > most {
             return Err(FrameError::Size { most });
         }
-        let session = &mut self.sessions[at];
-        if offset.checked_add(payload as u64).is_none_or(|end| end > session.transfer.size) {
+        if offset.checked_add(payload as u64).is_none_or(|end| end > open.transfer.size) {
             return Err(FrameError::TooLong);
         }
-        session.deadline = now + IDLE_MS;
-        let transfer = session.transfer.number;
-        let lane = session.lane(class);
-        let kind = match lane.way.protection {
-            Protection::Sealed => Kind::Sealed,
-            Protection::Clear => Kind::Clear,
-        };
-        let (LaneState::Up, Some(link), LaneCrypto::Sealer(sealer)) =
-            (lane.state, lane.link, &mut lane.crypto)
+        let transfer = open.transfer.number;
+        let lane = open.lanes[index(class)];
+        let (LaneState::Up, Some(link), Some(Keys::Sealer(sealer))) =
+            (lane.state, lane.link, open.transfer.keys(index(class)))
         else {
             return Err(FrameError::NoLane);
         };
-        let place = Place { transfer, kind, segment, offset };
+        let place = Place { transfer, kind: lane.kind(), segment, offset };
         let range = sealer.seal(place, buffer, payload).map_err(|_| FrameError::BufferTooSmall)?;
         Ok((link, range))
     }
@@ -156,21 +155,15 @@ impl Machine<'_> {
         buffer: &mut [u8],
         now: u64,
     ) -> Result<(LinkId, Range<usize>), FrameError> {
-        let at = self.in_state(id, TransferState::Sending).map_err(|_| FrameError::NoLane)?;
-        let session = &mut self.sessions[at];
-        session.deadline = now + IDLE_MS;
-        let place = Place {
-            transfer: session.transfer.number,
-            kind: Kind::End,
-            segment: segments,
-            offset: session.transfer.size,
-        };
-        let lane = session.lane(class);
-        let (LaneState::Up, Some(link), LaneCrypto::Sealer(sealer)) =
-            (lane.state, lane.link, &mut lane.crypto)
-        else {
+        let Open { transfer, lanes, .. } =
+            self.in_state(id, TransferState::Sending, now).map_err(|_| FrameError::NoLane)?;
+        let place =
+            Place { transfer: transfer.number, kind: Kind::End, segment: segments, offset: transfer.size };
+        let Lane { state: LaneState::Up, link: Some(link), .. } = lanes[index(class)] else {
             return Err(FrameError::NoLane);
         };
+        let Some(keys) = transfer.keys(index(class)) else { return Err(FrameError::NoLane) };
+        let Keys::Sealer(sealer) = keys else { return Err(FrameError::NoLane) };
         let payload = hash.map_or(0, |hash| hash.len());
         if let Some(hash) = hash {
             buffer
@@ -179,10 +172,10 @@ impl Machine<'_> {
                 .copy_from_slice(hash);
         }
         let range = sealer.seal(place, buffer, payload).map_err(|_| FrameError::BufferTooSmall)?;
-        lane.state = LaneState::Ended;
-        lane.crypto = LaneCrypto::None;
-        if session.lanes.iter().all(|lane| matches!(lane.state, LaneState::Unused | LaneState::Ended)) {
-            session.transfer.state = TransferState::Finishing;
+        *keys = Keys::None;
+        lanes[index(class)].state = LaneState::Ended;
+        if lanes.iter().all(|lane| matches!(lane.state, LaneState::Unused | LaneState::Ended)) {
+            transfer.state = TransferState::Finishing;
         }
         Ok((link, range))
     }
@@ -191,9 +184,9 @@ impl Machine<'_> {
 
     pub(super) fn lane_input(&mut self, at: usize, place: usize, bytes: &mut [u8], now: u64) -> Input {
         let max_frame = self.core.max_frame;
-        let session = &mut self.sessions[at];
-        let lane = &session.lanes[place];
-        if session.transfer.sending || lane.state == LaneState::Ended {
+        let Some(Open { transfer, lanes, .. }) = self.sessions[at].open() else { return Input::closed() };
+        let lane = &lanes[place];
+        if transfer.sending || lane.state == LaneState::Ended {
             // Lanes go one way, and nothing follows the end.
             return if bytes.is_empty() { Input::need(1) } else { self.damaged(at, now) };
         }
@@ -205,7 +198,7 @@ impl Machine<'_> {
             Ok(Peeked::Frame(total, frame)) => (total, frame),
             Err(_) => return self.damaged(at, now),
         };
-        if frame.transfer != session.transfer.number {
+        if frame.transfer != transfer.number {
             return self.damaged(at, now);
         }
         match frame.kind {
@@ -217,30 +210,25 @@ impl Machine<'_> {
     fn payload(&mut self, at: usize, place: usize, frame: Place, bytes: &mut [u8], now: u64) -> Input {
         let id = self.id(at);
         let session = &mut self.sessions[at];
-        let transfer = &mut session.transfer;
+        let Work::Open(Open { transfer, lanes, .. }) = &mut session.work else { return Input::closed() };
         if frame.offset > transfer.offset {
             // It is the other lane's turn. The place isn't authenticated yet: whoever altered it stops the lane, no more.
-            session.lanes[place].ahead = true;
+            lanes[place].ahead = true;
             return if self.is_stuck(at) { self.damaged(at, now) } else { Input::blocked() };
         }
-        let lane = &mut session.lanes[place];
-        let expected = match lane.way.protection {
-            Protection::Sealed => Kind::Sealed,
-            Protection::Clear => Kind::Clear,
-        };
         let follows = transfer
             .segment
             .is_none_or(|last| frame.segment == last || Some(frame.segment) == last.checked_add(1));
-        let LaneCrypto::Opener(opener) = &mut lane.crypto else { return Input::blocked() };
-        if frame.offset != transfer.offset || frame.kind != expected || !follows {
+        if frame.offset != transfer.offset || frame.kind != lanes[place].kind() || !follows {
             return self.damaged(at, now);
         }
+        let Some(Keys::Opener(opener)) = transfer.keys(place) else { return Input::blocked() };
         let Ok(range) = opener.open(bytes, frame.kind) else { return self.damaged(at, now) };
         let end = frame.offset.checked_add(range.len() as u64).filter(|&end| end <= transfer.size);
         let Some(end) = end.filter(|_| !range.is_empty()) else { return self.damaged(at, now) };
         transfer.offset = end;
         transfer.segment = Some(frame.segment);
-        for lane in &mut session.lanes {
+        for lane in lanes {
             lane.ahead = false;
         }
         session.deadline = now + IDLE_MS;
@@ -249,8 +237,9 @@ impl Machine<'_> {
 
     fn lane_ended(&mut self, at: usize, place: usize, frame: Place, bytes: &mut [u8], now: u64) -> Input {
         let session = &mut self.sessions[at];
-        let lane = &mut session.lanes[place];
-        let LaneCrypto::Opener(opener) = &mut lane.crypto else { return Input::blocked() };
+        let Work::Open(Open { transfer, lanes, .. }) = &mut session.work else { return Input::closed() };
+        let Some(keys) = transfer.keys(place) else { return Input::blocked() };
+        let Keys::Opener(opener) = keys else { return Input::blocked() };
         let Ok(range) = opener.open(bytes, Kind::End) else { return self.damaged(at, now) };
         let hash = match &bytes[range] {
             [] => None,
@@ -260,12 +249,12 @@ impl Machine<'_> {
             },
         };
         let end = End { segments: frame.segment, length: frame.offset, hash };
-        if session.transfer.end.is_some_and(|other| other != end) || session.transfer.hash != hash.is_some() {
+        *keys = Keys::None;
+        if transfer.end.is_some_and(|other| other != end) || transfer.hash != hash.is_some() {
             return self.damaged(at, now);
         }
-        session.transfer.end = Some(end);
-        lane.state = LaneState::Ended;
-        lane.crypto = LaneCrypto::None;
+        transfer.end = Some(end);
+        lanes[place].state = LaneState::Ended;
         session.deadline = now + IDLE_MS;
         if self.is_stuck(at) {
             return self.damaged(at, now);
@@ -277,10 +266,8 @@ impl Machine<'_> {
     /// Every lane waits for bytes that another would have to bring, or has ended: something is lost, and waiting doesn't bring it.
     /// All lanes are known here, since a sender starts when the last one is up.
     fn is_stuck(&self, at: usize) -> bool {
-        let lanes = &self.sessions[at].lanes;
-        let waits = |lane: &super::session::Lane| {
-            lane.ahead || matches!(lane.state, LaneState::Unused | LaneState::Ended)
-        };
+        let lanes = self.sessions[at].lanes();
+        let waits = |lane: &Lane| lane.ahead || matches!(lane.state, LaneState::Unused | LaneState::Ended);
         lanes.iter().all(waits) && lanes.iter().any(|lane| lane.ahead)
     }
 

@@ -4,7 +4,7 @@ use super::control::Control;
 use super::event::{Event, LinkId, Refusal, SessionId};
 use super::incoming::Incoming;
 use super::peers::{Book, Peer, Peers};
-use super::session::{Password, Phase, Session};
+use super::session::{Endpoint, Phase, Session, Ticket};
 use super::{Config, INCOMING};
 use crate::entropy::Entropy;
 use crate::identifier::Identifier;
@@ -12,13 +12,12 @@ use crate::link::{HandshakeError, MaxRecord, PublicKey, SealError, SecretKey, Tr
 use crate::load::LoadGate;
 use crate::message::EncodeError;
 use crate::sframe::Suite;
-use core::net::SocketAddr;
 use core::ops::Range;
 use heapless::{Deque, Vec};
 use thiserror::Error;
 
-/// Room for events. One call makes at most [`BURST`].
-const EVENTS: usize = 32;
+/// Room for events: those of one step, and of a call or two between.
+const EVENTS: usize = BURST + 2;
 /// The most events that one step makes: the end of a session with all its connections.
 const BURST: usize = 12;
 
@@ -41,8 +40,8 @@ pub(super) struct Core {
     pub(super) unwritten: bool,
     /// Callers were struck off whose sessions have not been ended yet.
     pub(super) struck: bool,
-    pub(super) ticket: Option<Password>,
-    pub(super) addresses: Vec<SocketAddr, 4>,
+    pub(super) ticket: Option<Ticket>,
+    pub(super) addresses: Vec<Endpoint, 4>,
     pub(super) control: Control,
     pub(super) incoming: [Incoming; INCOMING],
     events: Deque<Event, EVENTS>,
@@ -92,7 +91,7 @@ impl Core {
 
     pub(super) fn new_link(&mut self) -> LinkId {
         self.links = self.links.wrapping_add(1);
-        LinkId(self.links)
+        LinkId::from_number(self.links)
     }
 
     /// Never 0.
@@ -143,8 +142,8 @@ impl<'a> Machine<'a> {
             if session.link == link {
                 return Some(Owner::Peer(index));
             }
-            let attempt = session.attempts.iter().position(|attempt| *attempt == link);
-            let lane = session.lanes.iter().position(|lane| lane.link == link);
+            let attempt = session.attempts().iter().position(|attempt| *attempt == link);
+            let lane = session.lanes().iter().position(|lane| lane.link == link);
             attempt
                 .map(|attempt| Owner::Attempt(index, attempt))
                 .or(lane.map(|lane| Owner::Lane(index, lane)))

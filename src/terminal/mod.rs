@@ -41,7 +41,7 @@ use crate::sframe::Suite;
 use core::net::SocketAddr;
 use core::ops::Range;
 use machine::{Core, Machine};
-use session::{Password, TransferState};
+use session::{Endpoint, Ticket, TransferState};
 use thiserror::Error;
 
 /// How many connections may wait to say what they are for.
@@ -191,7 +191,7 @@ where
     /// [`BadTicket`].
     pub fn enrol(&mut self, ticket: &str) -> Result<(), BadTicket> {
         let whole = !ticket.is_empty() && !ticket.contains(char::is_control);
-        let ticket = Password::new(crate::message::SecretText::new(ticket)).filter(|_| whole);
+        let ticket = Ticket::new(crate::message::SecretText::new(ticket)).filter(|_| whole);
         self.core.ticket = Some(ticket.ok_or(BadTicket)?);
         Ok(())
     }
@@ -202,7 +202,10 @@ where
     /// # Errors
     /// [`TooManyAddresses`].
     pub fn listen_at(&mut self, addresses: &[SocketAddr]) -> Result<(), TooManyAddresses> {
-        self.core.addresses = heapless::Vec::from_slice(addresses).map_err(|_| TooManyAddresses)?;
+        if addresses.len() > self.core.addresses.capacity() {
+            return Err(TooManyAddresses);
+        }
+        self.core.addresses = addresses.iter().copied().map(Endpoint::from).collect();
         self.core.control.address_changed();
         Ok(())
     }
@@ -297,21 +300,15 @@ where
         self.machine().offer(session, offer, now)
     }
 
-    /// What the other end offers, after [`Event::Offered`].
+    /// What the other end offers, after [`Event::Offered`] and until it is accepted or refused.
     #[must_use]
     pub fn offered(&self, session: SessionId) -> Option<Offered<'_>> {
-        let transfer = &self.session(session)?.transfer;
-        let Offered { name, size, source, hash } = Offered {
-            name: &transfer.name,
+        let transfer = &self.session(session)?.open()?.transfer;
+        (transfer.state == TransferState::Offered).then(|| Offered {
+            name: transfer.name(),
             size: transfer.size,
             source: &transfer.source,
             hash: transfer.hash,
-        };
-        (transfer.state != TransferState::None && !transfer.sending).then_some(Offered {
-            name,
-            size,
-            source,
-            hash,
         })
     }
 

@@ -4,7 +4,7 @@ use super::IDLE_MS;
 use super::event::{ClosedCause, Denied, Event, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, TransmitError};
-use super::session::{Password, Phase, Secure, TransferState};
+use super::session::{Attempt, Connecting, Open, Password, Phase, Session, TransferState, Work};
 use crate::link::{self, Handle, MaxRecord, Record};
 use crate::message::{Accepted, Denial, Message, Request};
 
@@ -20,24 +20,27 @@ impl Machine<'_> {
     ) -> Result<usize, TransmitError> {
         let session = &mut self.sessions[index];
         match session.phase {
+            Phase::OpeningTunnel => {
+                let Some(Connecting { attempt: Attempt::Tunnel(token), .. }) = session.connecting() else {
+                    return Ok(0);
+                };
+                let length = write_token(token, out)?;
+                self.request(index, now);
+                Ok(length)
+            }
             Phase::Requesting => {
-                if let Some(token) = &session.tunnel_token {
-                    let length = write_token(token, out)?;
-                    session.tunnel_token = None;
-                    return Ok(length);
-                }
+                let Session { grant, work, .. } = session;
                 let identifier = self.core.identifier.as_str();
-                let request = Request { identifier, password: session.grant.caller_password.text() };
-                let length = write_handshake(&mut session.secure, &Message::Request(request), out)?;
+                let request = Request { identifier, password: grant.caller_password.text() };
+                let length = write_handshake(work, &Message::Request(request), out)?;
                 session.phase = Phase::AwaitAnswer;
                 Ok(length)
             }
             Phase::Answering { accept: true } => {
-                let accepted = Accepted {
-                    transaction: None,
-                    callee_password: Some(session.grant.callee_password.text()),
-                };
-                let length = write_handshake(&mut session.secure, &Message::Accepted(accepted), out)?;
+                let Session { grant, work, .. } = session;
+                let accepted =
+                    Accepted { transaction: None, callee_password: Some(grant.callee_password.text()) };
+                let length = write_handshake(work, &Message::Accepted(accepted), out)?;
                 self.open(index, now);
                 Ok(length)
             }
@@ -45,7 +48,7 @@ impl Machine<'_> {
                 let denial = Denial::NotPermitted;
                 let denied =
                     crate::message::Denied { denial, transaction: None, cause: None, retry_after: None };
-                let length = write_handshake(&mut session.secure, &Message::Denied(denied), out)?;
+                let length = write_handshake(&mut session.work, &Message::Denied(denied), out)?;
                 self.end_session(index, ClosedCause::Protocol);
                 Ok(length)
             }
@@ -63,9 +66,9 @@ impl Machine<'_> {
             Err(_) => return self.peer_broken(index, now),
         };
         let record = &mut bytes[..total];
-        match (&mut session.secure, session.phase) {
-            (Secure::Transport(transport), Phase::Open) => {
-                let Ok(range) = transport.open(record) else { return self.peer_broken(index, now) };
+        match (&mut session.work, session.phase) {
+            (Work::Open(open), Phase::Open) => {
+                let Ok(range) = open.transport.open(record) else { return self.peer_broken(index, now) };
                 session.deadline = now + IDLE_MS;
                 let generation = session.generation;
                 match Message::parse(&record[range]) {
@@ -78,7 +81,10 @@ impl Machine<'_> {
                     Input::closed()
                 }
             }
-            (Secure::Handshake(handshake), Phase::AwaitAnswer) => {
+            (
+                Work::Connecting(Connecting { attempt: Attempt::Handshake(handshake), .. }),
+                Phase::AwaitAnswer,
+            ) => {
                 let Ok(range) = handshake.read(record) else { return self.peer_broken(index, now) };
                 let denial = match Message::parse(&record[range]) {
                     Ok(Message::Accepted(Accepted { callee_password: Some(password), .. }))
@@ -102,11 +108,12 @@ impl Machine<'_> {
     /// Both handshake messages are through, and each end has proven itself.
     fn open(&mut self, index: usize, now: u64) {
         let session = &mut self.sessions[index];
-        let Secure::Handshake(handshake) = core::mem::replace(&mut session.secure, Secure::None) else {
+        let Some(connecting) = session.connecting() else { return };
+        let Attempt::Handshake(handshake) = core::mem::replace(&mut connecting.attempt, Attempt::NONE) else {
             return;
         };
         let Ok(transport) = handshake.finish() else { return self.peer_lost(index, now) };
-        session.secure = Secure::Transport(transport);
+        session.work = Work::Open(Open::new(transport));
         session.phase = Phase::Open;
         session.deadline = now + IDLE_MS;
         // Valid once.
@@ -152,7 +159,7 @@ impl Machine<'_> {
         match session.phase {
             Phase::Idle => {}
             Phase::Query | Phase::AwaitGrant => self.deny(index, Denied::NoAnswer, None),
-            Phase::AskTunnel | Phase::AwaitTunnel | Phase::DiallingTunnel => {
+            Phase::AskTunnel | Phase::AwaitTunnel | Phase::DiallingTunnel | Phase::OpeningTunnel => {
                 self.deny(index, Denied::Unreachable, None)
             }
             Phase::Dialling if now < session.deadline => self.dial_next(index, now),
@@ -161,7 +168,7 @@ impl Machine<'_> {
             Phase::Noticed | Phase::Expected | Phase::Answering { .. } => {
                 self.end_session(index, ClosedCause::Idle)
             }
-            Phase::Open if session.transfer.state == TransferState::None => {
+            Phase::Open if session.transfer_state() == TransferState::None => {
                 self.end_session(index, ClosedCause::Idle)
             }
             Phase::Open if !self.core.control.is_online() && session.awaits_broker() => {
@@ -205,7 +212,7 @@ impl Machine<'_> {
             let denial = if cause == ClosedCause::Idle { Denied::NoAnswer } else { Denied::Unreachable };
             return self.deny(index, denial, None);
         }
-        if self.sessions[index].transfer.state != TransferState::None {
+        if self.sessions[index].transfer_state() != TransferState::None {
             let failure = match cause {
                 ClosedCause::Here => TransferFailure::Abandoned,
                 ClosedCause::Idle => TransferFailure::Idle,
@@ -232,12 +239,10 @@ impl Machine<'_> {
 }
 
 /// Writes M13 or M14 in its handshake message.
-fn write_handshake(
-    secure: &mut Secure,
-    message: &Message<'_>,
-    out: &mut [u8],
-) -> Result<usize, TransmitError> {
-    let Secure::Handshake(handshake) = secure else { return Err(TransmitError::Closed) };
+fn write_handshake(work: &mut Work, message: &Message<'_>, out: &mut [u8]) -> Result<usize, TransmitError> {
+    let Work::Connecting(Connecting { attempt: Attempt::Handshake(handshake), .. }) = work else {
+        return Err(TransmitError::Closed);
+    };
     let mut text = zeroize::Zeroizing::new([0; TEXT]);
     let length = message.encode(&mut text[..]).map_err(|_| TransmitError::TextTooLong)?;
     handshake.write(&text[..length], out).map_err(TransmitError::of_handshake)

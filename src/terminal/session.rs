@@ -1,25 +1,27 @@
 //! One session with another terminal: its state, as caller or callee.
 
+mod open;
+
+pub(super) use open::{
+    Done, End, Keys, Lane, LaneState, OfferAnswer, Open, Outbox, Stage, Transfer, TransferState, class, index,
+};
+pub use open::{MAX_NAME, MAX_SOURCE};
+
 use super::event::LinkId;
-use crate::Secret;
 use crate::identifier::Identifier;
-use crate::lane::{LaneOpener, LaneSealer};
 use crate::link::{Handle, Handshake, LaneToken, Psk, PublicKey, Transport};
-use crate::message::{Class, SecretText};
-use crate::route::Way;
-use core::net::SocketAddr;
-use heapless::{String, Vec};
+use crate::message::SecretText;
+use core::net::{IpAddr, SocketAddr};
+use heapless::Vec;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// The most addresses of a callee that are tried.
 pub(super) const MAX_CANDIDATES: usize = 4;
-/// The longest name of a recording, bytes of UTF-8.
-pub const MAX_NAME: usize = 255;
-/// The longest text that names a source's state, bytes.
-pub const MAX_SOURCE: usize = 32;
-/// A password: text of at most so many bytes.
-const MAX_PASSWORD: usize = 64;
+/// The longest password, bytes: base64 of 128 bits.
+const MAX_PASSWORD: usize = 24;
+/// The longest ticket, bytes.
+const MAX_TICKET: usize = 64;
 
 /// A session's place. All zeros but for discriminants while idle.
 pub struct Session {
@@ -28,21 +30,59 @@ pub struct Session {
     pub(super) grant: Grant,
     /// The next thing that happens by itself: what, depends on the phase.
     pub(super) deadline: u64,
-    pub(super) candidates: Vec<SocketAddr, MAX_CANDIDATES>,
-    /// Which candidate's connection the peer link is (a direct lane goes to the same).
-    pub(super) address: Option<SocketAddr>,
-    pub(super) attempts: [Option<LinkId>; MAX_CANDIDATES],
-    pub(super) tried: u8,
-    pub(super) next_attempt: u64,
+    /// Which address the peer link goes to (a direct lane goes to the same).
+    pub(super) address: Option<Endpoint>,
     pub(super) tunnel: bool,
-    pub(super) tunnel_token: Option<LaneToken>,
     pub(super) link: Option<LinkId>,
-    pub(super) secure: Secure,
     /// The callee: how many more failed handshakes there may be for this grant.
     pub(super) tries: u8,
-    pub(super) outbox: Outbox,
-    pub(super) transfer: Transfer,
-    pub(super) lanes: [Lane; 2],
+    pub(super) work: Work,
+}
+
+/// What a session needs in its phase. One or the other: a place is as large as the larger.
+#[allow(clippy::large_enum_variant)] // there is no allocator
+pub(super) enum Work {
+    Connecting(Connecting),
+    Open(Open),
+}
+
+/// Until the peer link is up.
+pub(super) struct Connecting {
+    pub(super) candidates: Vec<Endpoint, MAX_CANDIDATES, u8>,
+    pub(super) attempt: Attempt,
+}
+
+/// What the peer link is made of, one after the other.
+#[allow(clippy::large_enum_variant)] // there is no allocator to box the handshake with
+pub(super) enum Attempt {
+    /// Connections to the candidates: how many were tried, and when the next is.
+    Dialling {
+        links: [Option<LinkId>; MAX_CANDIDATES],
+        tried: u8,
+        next: u64,
+    },
+    /// The tunnel's token, to be written first.
+    Tunnel(LaneToken),
+    Handshake(Handshake),
+}
+
+/// An address and a port, without what else a socket's address has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub(super) ip: IpAddr,
+    pub(super) port: u16,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self { ip: address.ip(), port: address.port() }
+    }
+}
+
+impl From<Endpoint> for SocketAddr {
+    fn from(Endpoint { ip, port }: Endpoint) -> Self {
+        Self::new(ip, port)
+    }
 }
 
 /// Where a session is between nothing and open.
@@ -61,6 +101,8 @@ pub(super) enum Phase {
     AwaitTunnel,
     /// Caller: the connection to the broker for the tunnel is being opened.
     DiallingTunnel,
+    /// Caller: the tunnel's token is to be written.
+    OpeningTunnel,
     /// Caller: handshake message 1 (M13) is to be written.
     Requesting,
     /// Caller: handshake message 2 (M14) is awaited.
@@ -93,11 +135,14 @@ pub(super) struct Grant {
     pub(super) transaction: u32,
 }
 
-/// A password as text, wiped when dropped. Bytes, since a `String` can't be wiped where it lies.
+/// A short secret text, wiped when dropped. Bytes, since a `String` can't be wiped where it lies.
 #[derive(Default)]
-pub(super) struct Password(Vec<u8, MAX_PASSWORD>);
+pub(super) struct Words<const MAX: usize>(Vec<u8, MAX, u8>);
 
-impl Password {
+pub(super) type Password = Words<MAX_PASSWORD>;
+pub(super) type Ticket = Words<MAX_TICKET>;
+
+impl<const MAX: usize> Words<MAX> {
     /// `None` if it is longer than any that is issued.
     pub(super) fn new(text: SecretText<'_>) -> Option<Self> {
         Vec::from_slice(text.expose().as_bytes()).ok().map(Self)
@@ -113,13 +158,13 @@ impl Password {
     }
 }
 
-impl Drop for Password {
+impl<const MAX: usize> Drop for Words<MAX> {
     fn drop(&mut self) {
         self.0.as_mut_slice().zeroize();
     }
 }
 
-/// A link's cryptography.
+/// The control link's cryptography.
 #[allow(clippy::large_enum_variant)] // there is no allocator to box the handshake with
 pub(super) enum Secure {
     None,
@@ -127,166 +172,20 @@ pub(super) enum Secure {
     Transport(Transport),
 }
 
-/// Which texts are to be sent to the other end, when the link has room.
-#[derive(Default)]
-pub(super) struct Outbox {
-    /// M17.
-    pub(super) offer: bool,
-    /// M18: no, to an offer that came while there was a transfer.
-    pub(super) refuse_other: Option<u32>,
-    /// M18.
-    pub(super) answer: Option<OfferAnswer>,
-    pub(super) done: Option<Done>,
+impl Connecting {
+    pub(super) const NEW: Self = Self { candidates: Vec::new(), attempt: Attempt::NONE };
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OfferAnswer {
-    Accept {
-        offset: u64,
-    },
-    /// With M17's number and the cause, for the other end's people: there may be another transfer before this goes out.
-    Refuse {
-        transaction: u32,
-        cause: &'static str,
-    },
-}
+impl Attempt {
+    pub(super) const NONE: Self = Self::Dialling { links: [None; MAX_CANDIDATES], tried: 0, next: 0 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Done {
-    pub(super) complete: bool,
-    pub(super) transaction: u32,
-    /// Why not, for the other end's people.
-    pub(super) cause: &'static str,
-}
-
-/// The transfer that a session has, if any.
-pub(super) struct Transfer {
-    pub(super) state: TransferState,
-    pub(super) sending: bool,
-    /// M17's number.
-    pub(super) number: u32,
-    pub(super) name: String<MAX_NAME>,
-    pub(super) source: Vec<u8, MAX_SOURCE>,
-    pub(super) size: u64,
-    pub(super) hash: bool,
-    /// The largest frame that the other end takes.
-    pub(super) frame: u32,
-    /// Both: where the transfer starts or goes on.
-    pub(super) offset: u64,
-    /// Receiver: the segment of the last frame taken.
-    pub(super) segment: Option<u64>,
-    /// Receiver: what the first lane's end said.
-    pub(super) end: Option<End>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TransferState {
-    None,
-    /// Sender: the receiver's answer is awaited.
-    Offering,
-    /// Sender: lanes are being opened.
-    Opening,
-    /// Sender: frames go out.
-    Sending,
-    /// Sender: the ends are sealed, the receiver's word is awaited.
-    Finishing,
-    /// Receiver: the application decides.
-    Offered,
-    /// Receiver: frames come in.
-    Receiving,
-    /// Receiver: the application stores.
-    Arrived,
-}
-
-/// What an end frame says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) segments: u64,
-    pub(super) length: u64,
-    pub(super) hash: Option<[u8; 32]>,
-}
-
-/// One class's lane.
-pub(super) struct Lane {
-    pub(super) state: LaneState,
-    pub(super) way: Way,
-    /// Sender: the payload that will go over it.
-    pub(super) bytes: u64,
-    pub(super) link: Option<LinkId>,
-    pub(super) token: Option<LaneToken>,
-    /// Sender, relay: the token that the receiver needs.
-    pub(super) peer_token: Option<LaneToken>,
-    /// Sender: the base key until it has been told.
-    pub(super) key: Option<Secret<32>>,
-    /// The number of TRANSFER to the broker, then of LANE.
-    pub(super) transaction: u32,
-    /// Receiver: LANE's answer is to be sent.
-    pub(super) answer: bool,
-    /// Receiver: its next frame waits for other lanes'.
-    pub(super) ahead: bool,
-    pub(super) crypto: LaneCrypto,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LaneState {
-    Unused,
-    /// Sender: TRANSFER to the broker is to be sent.
-    AskBroker,
-    /// Sender: the broker's answer is awaited.
-    AwaitBroker,
-    /// Sender: LANE is to be sent.
-    Announce,
-    /// Sender: its answer is awaited.
-    AwaitAnswer,
-    /// Either: the caller's connection is awaited.
-    AwaitLink,
-    /// Either: the connection is being opened.
-    Dialling,
-    /// Either: the token is to be written.
-    Token,
-    /// Frames go.
-    Up,
-    /// Its end has been sealed or opened.
-    Ended,
-}
-
-#[allow(clippy::large_enum_variant)] // there is no allocator
-pub(super) enum LaneCrypto {
-    None,
-    Sealer(LaneSealer),
-    Opener(LaneOpener),
-}
-
-impl Lane {
-    pub(super) const UNUSED: Self = Self {
-        state: LaneState::Unused,
-        way: Way::RELAY_SEALED,
-        bytes: 0,
-        link: None,
-        token: None,
-        peer_token: None,
-        key: None,
-        transaction: 0,
-        answer: false,
-        ahead: false,
-        crypto: LaneCrypto::None,
-    };
-}
-
-impl Transfer {
-    pub(super) const NONE: Self = Self {
-        state: TransferState::None,
-        sending: false,
-        number: 0,
-        name: String::new(),
-        source: Vec::new(),
-        size: 0,
-        hash: false,
-        frame: 0,
-        offset: 0,
-        segment: None,
-        end: None,
-    };
+    /// The connections that are being opened.
+    pub(super) fn links(&self) -> &[Option<LinkId>] {
+        match self {
+            Self::Dialling { links, .. } => links,
+            _ => &[],
+        }
+    }
 }
 
 impl Session {
@@ -298,19 +197,11 @@ impl Session {
             phase: Phase::Idle,
             grant: Grant::default(),
             deadline: 0,
-            candidates: Vec::new(),
             address: None,
-            attempts: [None; MAX_CANDIDATES],
-            tried: 0,
-            next_attempt: 0,
             tunnel: false,
-            tunnel_token: None,
             link: None,
-            secure: Secure::None,
             tries: 0,
-            outbox: Outbox::default(),
-            transfer: Transfer::NONE,
-            lanes: [Lane::UNUSED; 2],
+            work: Work::Connecting(Connecting::NEW),
         }
     }
 
@@ -319,10 +210,49 @@ impl Session {
         *self = Self { generation: self.generation.wrapping_add(1), ..Self::idle() };
     }
 
+    /// What there is while the peer link is up.
+    pub(super) fn open(&self) -> Option<&Open> {
+        match &self.work {
+            Work::Open(open) => Some(open),
+            Work::Connecting(_) => None,
+        }
+    }
+
+    pub(super) fn open_mut(&mut self) -> Option<&mut Open> {
+        match &mut self.work {
+            Work::Open(open) => Some(open),
+            Work::Connecting(_) => None,
+        }
+    }
+
+    /// What there is before.
+    pub(super) fn connecting(&mut self) -> Option<&mut Connecting> {
+        match &mut self.work {
+            Work::Connecting(connecting) => Some(connecting),
+            Work::Open(_) => None,
+        }
+    }
+
+    /// Connections that are being opened to candidates.
+    pub(super) fn attempts(&self) -> &[Option<LinkId>] {
+        match &self.work {
+            Work::Connecting(connecting) => connecting.attempt.links(),
+            Work::Open(_) => &[],
+        }
+    }
+
+    pub(super) fn lanes(&self) -> &[Lane] {
+        self.open().map_or(&[], |open| &open.lanes)
+    }
+
+    pub(super) fn transfer_state(&self) -> TransferState {
+        self.open().map_or(TransferState::None, |open| open.transfer.state)
+    }
+
     /// Every connection that this session has.
     pub(super) fn links(&self) -> impl Iterator<Item = LinkId> + '_ {
-        let lanes = self.lanes.iter().filter_map(|lane| lane.link);
-        self.link.into_iter().chain(self.attempts.iter().filter_map(|link| *link)).chain(lanes)
+        let lanes = self.lanes().iter().filter_map(|lane| lane.link);
+        self.link.into_iter().chain(self.attempts().iter().filter_map(|link| *link)).chain(lanes)
     }
 
     /// Whether it counts as open for the load gate (V12): this terminal is its callee.
@@ -332,23 +262,6 @@ impl Session {
 
     /// A lane's token is to come from the broker.
     pub(super) fn awaits_broker(&self) -> bool {
-        self.lanes.iter().any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker))
+        self.lanes().iter().any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker))
     }
-
-    pub(super) fn lane(&mut self, class: Class) -> &mut Lane {
-        &mut self.lanes[index(class)]
-    }
-}
-
-/// A lane's place, and its KID.
-pub(super) const fn index(class: Class) -> usize {
-    match class {
-        Class::Sealed => 0,
-        Class::Rest => 1,
-    }
-}
-
-/// The class of a lane's place.
-pub(super) const fn class(index: usize) -> Class {
-    if index == 0 { Class::Sealed } else { Class::Rest }
 }

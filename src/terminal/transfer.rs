@@ -5,12 +5,11 @@ mod texts;
 use super::event::{ClosedCause, Event, SessionId, TransferFailure};
 use super::machine::Machine;
 use super::session::{
-    Done, End, Lane, LaneCrypto, LaneState, MAX_NAME, OfferAnswer, Phase, Secure, Transfer, TransferState,
+    Done, End, Keys, Lane, LaneState, MAX_NAME, OfferAnswer, Open, Outbox, Stage, Transfer, TransferState,
     index,
 };
 use super::{DAMAGED, IDLE_MS, MIN_FRAME};
 use crate::Secret;
-use crate::lane::LaneOpener;
 use crate::link::LaneToken;
 use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
 use crate::route::{Path, Protection, Route, Way};
@@ -85,11 +84,11 @@ impl Machine<'_> {
     // --- the application ------------------------------------------------------------------------------------------
 
     pub(super) fn offer(&mut self, id: SessionId, offer: &Offer<'_>, now: u64) -> Result<(), OfferError> {
-        let at =
-            self.index(id).filter(|&at| self.sessions[at].phase == Phase::Open).ok_or(OfferError::NotOpen)?;
+        let at = self.index(id).ok_or(OfferError::NotOpen)?;
         let number = self.core.next_transaction();
-        let session = &mut self.sessions[at];
-        if session.transfer.state != TransferState::None {
+        let tunnel = self.sessions[at].tunnel;
+        let open = self.sessions[at].open_mut().ok_or(OfferError::NotOpen)?;
+        if open.transfer.state != TransferState::None {
             return Err(OfferError::Busy);
         }
         let component = !offer.name.is_empty()
@@ -104,59 +103,52 @@ impl Machine<'_> {
             .ok()
             .filter(|source| source.is_empty() || source.len() >= 8)
             .ok_or(OfferError::Source)?;
-        let route = if session.tunnel { offer.route.tunnelled() } else { offer.route };
+        let route = if tunnel { offer.route.tunnelled() } else { offer.route };
         if route.sealed.is_none() && route.rest.is_none() {
             return Err(OfferError::NoLane);
         }
-        let transfer = Transfer {
+        open.transfer = Transfer {
             state: TransferState::Offering,
             sending: true,
             number,
-            name,
             source,
             size: offer.size,
             hash: offer.hash,
+            stage: Stage::Offer(name),
             ..Transfer::NONE
         };
-        session.transfer = transfer;
-        if !self.offer_fits(at) {
-            self.sessions[at].transfer = Transfer::NONE;
+        let fits = self.offer_fits(at);
+        let session = &mut self.sessions[at];
+        session.deadline = now + IDLE_MS;
+        let open = session.open_mut().ok_or(OfferError::NotOpen)?;
+        if !fits {
+            open.transfer = Transfer::NONE;
             return Err(OfferError::Name);
         }
-        let session = &mut self.sessions[at];
-        for (lane, (way, bytes)) in
-            session.lanes.iter_mut().zip([(route.sealed, offer.sealed_bytes), (route.rest, offer.rest_bytes)])
-        {
-            *lane = Lane { way: way.unwrap_or(Way::RELAY_SEALED), bytes, ..Lane::UNUSED };
-            // Which lanes there are is remembered by their keys until they open.
-            if way.is_some() {
-                lane.key = Some(Secret::new(self.core.entropy.draw()));
-            }
-        }
-        session.outbox.offer = true;
-        session.deadline = now + IDLE_MS;
+        open.lanes = [(route.sealed, offer.sealed_bytes), (route.rest, offer.rest_bytes)]
+            .map(|(way, bytes)| Lane { way, bytes, ..Lane::UNUSED });
+        open.outbox.offer = true;
         Ok(())
     }
 
     /// Whether the other end's records have room for M17: what is too long would never go out, nor anything behind it.
     fn offer_fits(&self, at: usize) -> bool {
-        let Secure::Transport(transport) = &self.sessions[at].secure else { return false };
-        match self.encode_for_peer(at, Outgoing::Offer, 0, &mut []) {
-            Err(EncodeError::TooSmall { needed }) => needed <= transport.max_payload(),
+        let Some(open) = self.sessions[at].open() else { return false };
+        match self.encode_for_peer(at, open, Outgoing::Offer, 0, &mut []) {
+            Err(EncodeError::TooSmall { needed }) => needed <= open.transport.max_payload(),
             _ => false,
         }
     }
 
     pub(super) fn accept_offer(&mut self, id: SessionId, offset: u64, now: u64) -> Result<(), OutOfTurn> {
-        let at = self.in_state(id, TransferState::Offered)?;
-        let session = &mut self.sessions[at];
-        if offset > session.transfer.size {
+        let open = self.in_state(id, TransferState::Offered, now)?;
+        if offset > open.transfer.size {
             return Err(OutOfTurn);
         }
-        session.transfer.state = TransferState::Receiving;
-        session.transfer.offset = offset;
-        session.outbox.answer = Some(OfferAnswer::Accept { offset });
-        session.deadline = now + IDLE_MS;
+        open.transfer.state = TransferState::Receiving;
+        open.transfer.offset = offset;
+        open.transfer.accepted();
+        open.outbox.answer = Some(OfferAnswer::Accept { offset });
         Ok(())
     }
 
@@ -166,11 +158,9 @@ impl Machine<'_> {
         cause: &'static str,
         now: u64,
     ) -> Result<(), OutOfTurn> {
-        let at = self.in_state(id, TransferState::Offered)?;
-        let session = &mut self.sessions[at];
-        let transaction = core::mem::replace(&mut session.transfer, Transfer::NONE).number;
-        session.outbox.answer = Some(OfferAnswer::Refuse { transaction, cause: shown(cause) });
-        session.deadline = now + IDLE_MS;
+        let open = self.in_state(id, TransferState::Offered, now)?;
+        let transaction = core::mem::replace(&mut open.transfer, Transfer::NONE).number;
+        open.outbox.answer = Some(OfferAnswer::Refuse { transaction, cause: shown(cause) });
         Ok(())
     }
 
@@ -180,28 +170,37 @@ impl Machine<'_> {
         stored: Result<(), &'static str>,
         now: u64,
     ) -> Result<(), OutOfTurn> {
-        let at = self.in_state(id, TransferState::Arrived)?;
-        self.close_lanes(at);
-        let session = &mut self.sessions[at];
-        let transaction = session.transfer.number;
+        let open = self.in_state(id, TransferState::Arrived, now)?;
+        let transaction = core::mem::replace(&mut open.transfer, Transfer::NONE).number;
         let cause = shown(stored.err().unwrap_or_default());
-        session.outbox.done = Some(Done { complete: stored.is_ok(), transaction, cause });
-        session.transfer = Transfer::NONE;
-        session.deadline = now + IDLE_MS;
+        open.outbox.done = Some(Done { complete: stored.is_ok(), transaction, cause });
+        self.close_lanes(usize::from(id.index));
         Ok(())
     }
 
     pub(super) fn abandon(&mut self, id: SessionId, cause: &'static str, now: u64) -> Result<(), OutOfTurn> {
         let at = self.index(id).ok_or(OutOfTurn)?;
-        if self.sessions[at].transfer.state == TransferState::None {
+        if self.sessions[at].transfer_state() == TransferState::None {
             return Err(OutOfTurn);
         }
         self.fail_transfer(at, TransferFailure::Abandoned, cause, now);
         Ok(())
     }
 
-    pub(super) fn in_state(&self, id: SessionId, state: TransferState) -> Result<usize, OutOfTurn> {
-        self.index(id).filter(|&at| self.sessions[at].transfer.state == state).ok_or(OutOfTurn)
+    /// A session whose transfer is in that state. It isn't idle: something is done with it.
+    pub(super) fn in_state(
+        &mut self,
+        id: SessionId,
+        state: TransferState,
+        now: u64,
+    ) -> Result<&mut Open, OutOfTurn> {
+        let at = self.index(id).ok_or(OutOfTurn)?;
+        let session = &mut self.sessions[at];
+        if session.transfer_state() != state {
+            return Err(OutOfTurn);
+        }
+        session.deadline = now + IDLE_MS;
+        session.open_mut().ok_or(OutOfTurn)
     }
 
     /// The transfer is over without success; the other end is told, the session stays.
@@ -215,9 +214,10 @@ impl Machine<'_> {
         self.close_lanes(at);
         let id = self.id(at);
         let session = &mut self.sessions[at];
-        let Transfer { state, number: transaction, .. } =
-            core::mem::replace(&mut session.transfer, Transfer::NONE);
-        let (outbox, cause) = (&mut session.outbox, shown(cause));
+        session.deadline = now + IDLE_MS;
+        let Some(Open { transfer, outbox, .. }) = session.open_mut() else { return };
+        let Transfer { state, number: transaction, .. } = core::mem::replace(transfer, Transfer::NONE);
+        let cause = shown(cause);
         if core::mem::take(&mut outbox.offer) {
             // The other end has not heard of it.
         } else if state == TransferState::Offered {
@@ -226,12 +226,12 @@ impl Machine<'_> {
             outbox.answer = None;
             outbox.done = Some(Done { complete: false, transaction, cause });
         }
-        session.deadline = now + IDLE_MS;
         self.core.emit(Event::TransferFailed { session: id, failure });
     }
 
     pub(super) fn close_lanes(&mut self, at: usize) {
-        for lane in &mut self.sessions[at].lanes {
+        let Some(open) = self.sessions[at].open_mut() else { return };
+        for lane in &mut open.lanes {
             if let Some(link) = core::mem::replace(lane, Lane::UNUSED).link {
                 self.core.emit(Event::Close { link });
             }
@@ -263,22 +263,20 @@ impl Machine<'_> {
         if (offer.caller, offer.callee) != parties {
             return false;
         }
-        if session.transfer.state != TransferState::None
-            || session.outbox.done.is_some()
-            || session.outbox.answer.is_some()
-        {
+        let Some(Open { transfer, outbox, .. }) = session.open_mut() else { return false };
+        if transfer.state != TransferState::None || outbox.done.is_some() || outbox.answer.is_some() {
             // Both ends offered at once, or one didn't wait: one transfer at a time.
-            session.outbox.refuse_other = Some(number);
+            outbox.refuse_other = Some(number);
             return true;
         }
         let source = offer.source.clone().unwrap_or_default();
-        session.transfer = Transfer {
+        *transfer = Transfer {
             state: TransferState::Offered,
             number,
-            name,
             source: source.clone(),
             size: offer.size,
             hash: offer.hash,
+            stage: Stage::Offer(name),
             ..Transfer::NONE
         };
         self.replace_half_open(at, &source);
@@ -291,11 +289,12 @@ impl Machine<'_> {
         let is_older = |other: usize| {
             let (new, old) = (&self.sessions[at], &self.sessions[other]);
             other != at
-                && old.phase == Phase::Open
                 && old.grant.key == new.grant.key
-                && old.transfer.state == TransferState::Receiving
-                && !source.is_empty()
-                && old.transfer.source == source
+                && old.open().is_some_and(|open| {
+                    open.transfer.state == TransferState::Receiving
+                        && !source.is_empty()
+                        && open.transfer.source == source
+                })
         };
         if let Some(older) = (0..self.sessions.len()).find(|&other| is_older(other)) {
             self.end_session(older, ClosedCause::OtherEnd);
@@ -304,36 +303,39 @@ impl Machine<'_> {
 
     /// M18 from the receiver: the lanes are opened.
     fn offer_answered(&mut self, at: usize, answer: &TransferAnswer<'_>, now: u64) -> bool {
-        let session = &mut self.sessions[at];
-        if session.transfer.state != TransferState::Offering
-            || answer.transaction != Some(session.transfer.number)
-        {
+        let Some(Open { transfer, lanes, .. }) = self.sessions[at].open_mut() else { return false };
+        if transfer.state != TransferState::Offering || answer.transaction != Some(transfer.number) {
             // Of a transfer that was given up meanwhile.
             return true;
         }
         if !answer.accepted {
+            *transfer = Transfer::NONE;
             self.close_lanes(at);
-            self.sessions[at].transfer = Transfer::NONE;
             let session = self.id(at);
             self.core.emit(Event::TransferFailed { session, failure: TransferFailure::RefusedByReceiver });
             return true;
         }
         let (Some(offset), Some(frame)) = (answer.offset, answer.frame) else { return false };
-        if offset > session.transfer.size || frame < MIN_FRAME {
+        if offset > transfer.size || frame < MIN_FRAME {
             return false;
         }
-        session.transfer.state = TransferState::Opening;
-        session.transfer.offset = offset;
-        session.transfer.frame = frame;
-        let relayed = session.lanes.iter().any(|lane| lane.key.is_some() && lane.way.path == Path::Relay);
-        for lane in session.lanes.iter_mut().filter(|lane| lane.key.is_some()) {
-            match lane.way.path {
-                Path::Relay => lane.state = LaneState::AskBroker,
-                Path::Direct => {
-                    lane.token = Some(LaneToken::new(self.core.entropy.draw()));
-                    lane.state = LaneState::Announce;
-                }
-            }
+        transfer.state = TransferState::Opening;
+        transfer.offset = offset;
+        transfer.frame = frame;
+        transfer.accepted();
+        let mut relayed = false;
+        for (place, lane) in lanes.iter_mut().enumerate() {
+            let (Some(way), Some(keys)) = (lane.way, transfer.keys(place)) else { continue };
+            let direct = way.path == Path::Direct;
+            relayed |= !direct;
+            lane.state = if direct { LaneState::Announce } else { LaneState::AskBroker };
+            *keys = Keys::Opening {
+                suite: self.core.suite,
+                base: Secret::new(self.core.entropy.draw()),
+                // A relay's tokens are the broker's.
+                token: direct.then(|| LaneToken::new(self.core.entropy.draw())),
+                peer_token: None,
+            };
         }
         if relayed && !self.core.control.is_online() {
             self.fail_transfer(at, TransferFailure::LaneUnreachable, "the sender has no broker", now);
@@ -347,15 +349,17 @@ impl Machine<'_> {
             let awaits = |lane: &Lane| {
                 lane.state == LaneState::AwaitBroker && Some(lane.transaction) == answer.transaction
             };
-            session.lanes.iter().position(awaits).map(|lane| (at, lane))
+            session.lanes().iter().position(awaits).map(|lane| (at, lane))
         });
         let Some((at, lane)) = asked else { return self.tunnel_refused(answer.transaction) };
         match (answer.accepted, &answer.token, &answer.peer_token) {
-            (true, Some(token), Some(peer_token)) => {
-                let lane = &mut self.sessions[at].lanes[lane];
-                lane.token = Some(LaneToken::new(*token.expose()));
-                lane.peer_token = Some(LaneToken::new(*peer_token.expose()));
-                lane.state = LaneState::Announce;
+            (true, Some(token), Some(given)) => {
+                let Some(open) = self.sessions[at].open_mut() else { return };
+                open.lanes[lane].state = LaneState::Announce;
+                if let Some(Keys::Opening { token: own, peer_token, .. }) = open.transfer.keys(lane) {
+                    *own = Some(LaneToken::new(*token.expose()));
+                    *peer_token = Some(LaneToken::new(*given.expose()));
+                }
             }
             _ => self.fail_transfer(
                 at,
@@ -369,7 +373,9 @@ impl Machine<'_> {
     /// LANE: the receiver's side of it. What would lower protection is refused.
     fn lane_announced(&mut self, at: usize, announced: &message::Lane, now: u64) -> bool {
         let session = &mut self.sessions[at];
-        if session.transfer.sending || session.transfer.state != TransferState::Receiving {
+        let tunnel = session.tunnel;
+        let Some(Open { transfer, lanes, .. }) = session.open_mut() else { return false };
+        if transfer.sending || transfer.state != TransferState::Receiving {
             // Of a transfer that was given up meanwhile; its sender has been told.
             return true;
         }
@@ -387,19 +393,16 @@ impl Machine<'_> {
         let readable = protection == Protection::Clear;
         let bare = readable && (path == Path::Relay || announced.class == message::Class::Sealed);
         let kid = index(announced.class);
-        let lane = &mut session.lanes[kid];
-        if lane.state != LaneState::Unused || bare || (session.tunnel && path == Path::Direct) {
+        let lane = &mut lanes[kid];
+        if lane.state != LaneState::Unused || bare || (tunnel && path == Path::Direct) {
             return false;
         }
-        *lane = Lane {
-            state: LaneState::AwaitLink,
-            way,
-            token: Some(LaneToken::new(*token.expose())),
-            transaction,
-            answer: true,
-            crypto: LaneCrypto::Opener(LaneOpener::new(suite, kid as u64, key.expose())),
-            ..Lane::UNUSED
-        };
+        *lane =
+            Lane { state: LaneState::AwaitLink, way: Some(way), transaction, answer: true, ..Lane::UNUSED };
+        if let Some(keys) = transfer.keys(kid) {
+            let token = Some(LaneToken::new(*token.expose()));
+            *keys = Keys::Opening { suite, base: key.clone(), token, peer_token: None };
+        }
         self.connect_lane(at, kid, now);
         true
     }
@@ -409,7 +412,7 @@ impl Machine<'_> {
         let awaits = |lane: &Lane| {
             lane.state == LaneState::AwaitAnswer && Some(lane.transaction) == status.transaction
         };
-        let Some(lane) = self.sessions[at].lanes.iter().position(awaits) else {
+        let Some(lane) = self.sessions[at].lanes().iter().position(awaits) else {
             // Of a transfer that was given up meanwhile.
             return true;
         };
@@ -417,30 +420,28 @@ impl Machine<'_> {
             self.fail_transfer(at, TransferFailure::LaneUnreachable, "the receiver refused a lane", now);
             return true;
         }
-        let arrived = self.sessions[at].lanes[lane].link.is_some();
-        self.sessions[at].lanes[lane].state = if arrived { LaneState::Up } else { LaneState::AwaitLink };
-        if arrived {
+        let Some(open) = self.sessions[at].open_mut() else { return false };
+        if open.lanes[lane].link.is_some() {
+            open.lane_up(lane);
             self.check_ready(at);
         } else {
+            open.lanes[lane].state = LaneState::AwaitLink;
             self.connect_lane(at, lane, now);
         }
         true
     }
 
     fn done(&mut self, at: usize, done: &TransferDone<'_>) -> bool {
-        let session = &mut self.sessions[at];
-        if session.transfer.state == TransferState::None || done.transaction != Some(session.transfer.number)
-        {
+        let Some(Open { transfer, outbox, .. }) = self.sessions[at].open_mut() else { return false };
+        if transfer.state == TransferState::None || done.transaction != Some(transfer.number) {
             return true;
         }
-        if done.complete && session.transfer.state != TransferState::Finishing {
+        if done.complete && transfer.state != TransferState::Finishing {
             return false;
         }
+        *transfer = Transfer::NONE;
+        *outbox = Outbox { refuse_other: outbox.refuse_other, ..Default::default() };
         self.close_lanes(at);
-        let session = &mut self.sessions[at];
-        session.transfer = Transfer::NONE;
-        session.outbox =
-            super::session::Outbox { refuse_other: session.outbox.refuse_other, ..Default::default() };
         let session = self.id(at);
         self.core.emit(match done.complete {
             true => Event::Delivered { session },
@@ -454,12 +455,11 @@ impl Machine<'_> {
 
     /// The sender: all lanes are there.
     pub(super) fn check_ready(&mut self, at: usize) {
-        let session = &mut self.sessions[at];
-        let pending =
-            session.lanes.iter().any(|lane| !matches!(lane.state, LaneState::Unused | LaneState::Up));
-        if session.transfer.state == TransferState::Opening && !pending {
-            session.transfer.state = TransferState::Sending;
-            let offset = session.transfer.offset;
+        let Some(Open { transfer, lanes, .. }) = self.sessions[at].open_mut() else { return };
+        let pending = lanes.iter().any(|lane| !matches!(lane.state, LaneState::Unused | LaneState::Up));
+        if transfer.state == TransferState::Opening && !pending {
+            transfer.state = TransferState::Sending;
+            let offset = transfer.offset;
             let session = self.id(at);
             self.core.emit(Event::Ready { session, offset });
         }
@@ -467,16 +467,16 @@ impl Machine<'_> {
 
     /// The receiver: every lane has ended, all alike, and every byte has come.
     pub(super) fn check_arrived(&mut self, at: usize, now: u64) {
-        let session = &mut self.sessions[at];
-        let Some(End { segments, length, hash }) = session.transfer.end else { return };
-        if session.lanes.iter().any(|lane| !matches!(lane.state, LaneState::Unused | LaneState::Ended)) {
+        let Some(Open { transfer, lanes, .. }) = self.sessions[at].open_mut() else { return };
+        let Some(End { segments, length, hash }) = transfer.end else { return };
+        if lanes.iter().any(|lane| !matches!(lane.state, LaneState::Unused | LaneState::Ended)) {
             return;
         }
-        let counted = session.transfer.segment.is_none_or(|last| last.checked_add(1) == Some(segments));
-        if length != session.transfer.offset || length != session.transfer.size || !counted {
+        let counted = transfer.segment.is_none_or(|last| last.checked_add(1) == Some(segments));
+        if length != transfer.offset || length != transfer.size || !counted {
             return self.fail_transfer(at, TransferFailure::Damaged, DAMAGED, now);
         }
-        session.transfer.state = TransferState::Arrived;
+        transfer.state = TransferState::Arrived;
         let session = self.id(at);
         self.core.emit(Event::Arrived { session, hash });
     }

@@ -89,7 +89,7 @@ impl Machine<'_> {
                 Phase::AskTunnel => return Some(Outgoing::Tunnel(index)),
                 _ => {}
             }
-            if let Some(lane) = session.lanes.iter().position(|lane| lane.state == LaneState::AskBroker) {
+            if let Some(lane) = session.lanes().iter().position(|lane| lane.state == LaneState::AskBroker) {
                 return Some(Outgoing::AskBroker(index, lane));
             }
         }
@@ -120,7 +120,7 @@ impl Machine<'_> {
         let message = match outgoing {
             Outgoing::Hello => Message::Hello(Hello {
                 identifier,
-                ticket: core.ticket.as_ref().map(session::Password::text),
+                ticket: core.ticket.as_ref().map(session::Ticket::text),
                 listen: core.listen,
                 transaction,
             }),
@@ -147,9 +147,9 @@ impl Machine<'_> {
                 let mut addresses = core.addresses.iter();
                 let Some(first) = addresses.next() else { return Ok(0) };
                 let candidates = addresses
-                    .map(|address| Candidate { address: Host::Ip(address.ip()), port: address.port() })
+                    .map(|address| Candidate { address: Host::Ip(address.ip), port: address.port })
                     .collect();
-                let (address, port) = (Host::Ip(first.ip()), first.port());
+                let (address, port) = (Host::Ip(first.ip), first.port);
                 Message::Address(Address { identifier, address, port, candidates, transaction })
             }
             Outgoing::Query(index) => {
@@ -166,7 +166,7 @@ impl Machine<'_> {
                 Message::Transfer(Transfer {
                     caller,
                     callee,
-                    size: session.lanes[lane].bytes,
+                    size: session.lanes().get(lane).map_or(0, |lane| lane.bytes),
                     transaction,
                     handle: session.grant.handle,
                     name: None,
@@ -222,9 +222,11 @@ impl Machine<'_> {
                 session.phase = Phase::AwaitGrant;
             }
             Outgoing::AskBroker(index, lane) => {
-                let lane = &mut self.sessions[index].lanes[lane];
-                lane.transaction = transaction;
-                lane.state = LaneState::AwaitBroker;
+                if let Some(open) = self.sessions[index].open_mut() {
+                    let lane = &mut open.lanes[lane];
+                    lane.transaction = transaction;
+                    lane.state = LaneState::AwaitBroker;
+                }
             }
             Outgoing::Tunnel(index) => {
                 let session = &mut self.sessions[index];

@@ -1,11 +1,10 @@
 //! What goes out on the peer link: one text at a time, made from the session's state (M17, M18, LANE, done).
 
-use crate::lane::LaneSealer;
 use crate::link::Transport;
 use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
 use crate::terminal::IDLE_MS;
 use crate::terminal::machine::{Machine, TransmitError};
-use crate::terminal::session::{Done, LaneCrypto, LaneState, OfferAnswer, Secure, class};
+use crate::terminal::session::{Done, Keys, LaneState, OfferAnswer, Open, class};
 
 /// The next text for the other end.
 #[derive(Clone, Copy)]
@@ -19,9 +18,8 @@ pub(super) enum Outgoing {
 }
 
 impl Machine<'_> {
-    fn next_for_peer(&self, at: usize) -> Option<Outgoing> {
-        let session = &self.sessions[at];
-        let outbox = &session.outbox;
+    fn next_for_peer(open: &Open) -> Option<Outgoing> {
+        let outbox = &open.outbox;
         if let Some(done) = outbox.done {
             return Some(Outgoing::Done(done));
         }
@@ -34,7 +32,7 @@ impl Machine<'_> {
         if outbox.offer {
             return Some(Outgoing::Offer);
         }
-        session.lanes.iter().enumerate().find_map(|(lane, state)| {
+        open.lanes.iter().enumerate().find_map(|(lane, state)| {
             if state.answer {
                 Some(Outgoing::LaneAnswer(lane))
             } else if state.state == LaneState::Announce {
@@ -51,36 +49,35 @@ impl Machine<'_> {
         out: &mut [u8],
         now: u64,
     ) -> Result<usize, TransmitError> {
-        let Some(outgoing) = self.next_for_peer(at) else { return Ok(0) };
+        let Some(outgoing) = self.sessions[at].open().and_then(Self::next_for_peer) else { return Ok(0) };
         let transaction = self.core.next_transaction();
-        let secure = core::mem::replace(&mut self.sessions[at].secure, Secure::None);
-        let Secure::Transport(mut transport) = secure else { return Ok(0) };
-        let max = transport.max_payload();
+        let open = self.sessions[at].open().ok_or(TransmitError::Closed)?;
+        let max = open.transport.max_payload();
         let result = self
-            .encode_for_peer(at, outgoing, transaction, Transport::text_room(out, max))
+            .encode_for_peer(at, open, outgoing, transaction, Transport::text_room(out, max))
             .map_err(|error| TransmitError::of_encode(error, max));
         if result.is_err() {
             // What there was room for must not stay there in clear.
             out.fill(0);
         }
-        let result =
-            result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
-        self.sessions[at].secure = Secure::Transport(transport);
         let length = result?;
-        self.sessions[at].deadline = now + IDLE_MS;
-        self.sent_to_peer(at, outgoing, transaction);
+        let session = &mut self.sessions[at];
+        session.deadline = now + IDLE_MS;
+        let open = session.open_mut().ok_or(TransmitError::Closed)?;
+        let length = open.transport.seal_in_place(out, length).map_err(TransmitError::of_seal)?;
+        Self::sent_to_peer(open, outgoing, transaction);
         Ok(length)
     }
 
     pub(super) fn encode_for_peer(
         &self,
         at: usize,
+        open: &Open,
         outgoing: Outgoing,
         number: u32,
         room: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        let session = &self.sessions[at];
-        let transfer = &session.transfer;
+        let Open { transfer, lanes, .. } = open;
         let own = self.core.identifier.as_str();
         let refusal = |transaction, cause: &'static str| TransferAnswer {
             accepted: false,
@@ -94,15 +91,16 @@ impl Machine<'_> {
         };
         let message = match outgoing {
             Outgoing::Offer => {
-                let peer = session.grant.peer.as_ref().map_or("", |peer| peer.as_str());
-                let (caller, callee) = if session.grant.caller { (own, peer) } else { (peer, own) };
+                let grant = &self.sessions[at].grant;
+                let peer = grant.peer.as_ref().map_or("", |peer| peer.as_str());
+                let (caller, callee) = if grant.caller { (own, peer) } else { (peer, own) };
                 Message::Transfer(message::Transfer {
                     caller,
                     callee,
                     size: transfer.size,
                     transaction: Some(transfer.number),
                     handle: None,
-                    name: Some(transfer.name.as_str()),
+                    name: Some(transfer.name()),
                     source: Some(transfer.source.clone()).filter(|source| !source.is_empty()),
                     hash: transfer.hash,
                 })
@@ -120,22 +118,27 @@ impl Machine<'_> {
                 Message::TransferAnswer(refusal(number, "one transfer at a time"))
             }
             Outgoing::Announce(lane) => {
-                let state = &session.lanes[lane];
-                let token = state.peer_token.as_ref().or(state.token.as_ref());
+                let way = lanes[lane].way;
+                let (suite, lane_key, token) = match transfer.keys_of(lane) {
+                    Some(Keys::Opening { suite, base, token, peer_token }) => {
+                        (Some(suite.id()), Some(base.clone()), peer_token.as_ref().or(token.as_ref()))
+                    }
+                    _ => (None, None, None),
+                };
                 Message::Lane(message::Lane {
                     class: class(lane),
                     transaction: Some(number),
-                    path: Some(state.way.path),
-                    protection: Some(state.way.protection),
-                    suite: Some(self.core.suite.id()),
-                    lane_key: state.key.clone(),
+                    path: way.map(|way| way.path),
+                    protection: way.map(|way| way.protection),
+                    suite,
+                    lane_key,
                     token: token.cloned(),
                 })
             }
             Outgoing::LaneAnswer(lane) => Message::Status(Status {
                 code: StatusCode::Done,
                 text: "Lane taken.",
-                transaction: Some(session.lanes[lane].transaction),
+                transaction: Some(lanes[lane].transaction),
                 retry_after: None,
                 revision: None,
                 digest: None,
@@ -151,23 +154,20 @@ impl Machine<'_> {
         message.encode(room)
     }
 
-    fn sent_to_peer(&mut self, at: usize, outgoing: Outgoing, transaction: u32) {
-        let suite = self.core.suite;
-        let session = &mut self.sessions[at];
+    fn sent_to_peer(open: &mut Open, outgoing: Outgoing, transaction: u32) {
+        let Open { outbox, transfer, lanes, .. } = open;
         match outgoing {
-            Outgoing::Offer => session.outbox.offer = false,
-            Outgoing::Answer(_) => session.outbox.answer = None,
-            Outgoing::RefuseOther(_) => session.outbox.refuse_other = None,
-            Outgoing::Done(_) => session.outbox.done = None,
-            Outgoing::LaneAnswer(lane) => session.lanes[lane].answer = false,
-            Outgoing::Announce(place) => {
-                let lane = &mut session.lanes[place];
-                if let Some(key) = lane.key.take() {
-                    lane.crypto = LaneCrypto::Sealer(LaneSealer::new(suite, place as u64, key.expose()));
+            Outgoing::Offer => outbox.offer = false,
+            Outgoing::Answer(_) => outbox.answer = None,
+            Outgoing::RefuseOther(_) => outbox.refuse_other = None,
+            Outgoing::Done(_) => outbox.done = None,
+            Outgoing::LaneAnswer(lane) => lanes[lane].answer = false,
+            Outgoing::Announce(lane) => {
+                if let Some(Keys::Opening { peer_token, .. }) = transfer.keys(lane) {
+                    *peer_token = None;
                 }
-                lane.peer_token = None;
-                lane.transaction = transaction;
-                lane.state = LaneState::AwaitAnswer;
+                lanes[lane].transaction = transaction;
+                lanes[lane].state = LaneState::AwaitAnswer;
             }
         }
     }

@@ -1,0 +1,278 @@
+//! What a session has while its peer link is up: a transfer, its lanes, and what is to be said of them.
+
+use crate::Secret;
+use crate::lane::{Kind, LaneOpener, LaneSealer};
+use crate::link::{LaneToken, Transport};
+use crate::message::{Class, Source};
+use crate::route::{Path, Protection, Way};
+use crate::sframe::Suite;
+use crate::terminal::event::LinkId;
+use heapless::String;
+
+/// The longest name of a recording, bytes of UTF-8.
+pub const MAX_NAME: usize = 255;
+/// The longest text that names a source's state, bytes.
+pub const MAX_SOURCE: usize = 32;
+
+/// While the peer link is up.
+pub(in crate::terminal) struct Open {
+    pub(in crate::terminal) transport: Transport,
+    pub(in crate::terminal) outbox: Outbox,
+    pub(in crate::terminal) transfer: Transfer,
+    pub(in crate::terminal) lanes: [Lane; 2],
+}
+
+/// Which texts are to be sent to the other end, when the link has room.
+#[derive(Default)]
+pub(in crate::terminal) struct Outbox {
+    /// M17.
+    pub(in crate::terminal) offer: bool,
+    /// M18: no, to an offer that came while there was a transfer.
+    pub(in crate::terminal) refuse_other: Option<u32>,
+    /// M18.
+    pub(in crate::terminal) answer: Option<OfferAnswer>,
+    pub(in crate::terminal) done: Option<Done>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminal) enum OfferAnswer {
+    Accept {
+        offset: u64,
+    },
+    /// With M17's number and the cause, for the other end's people: there may be another transfer before this goes out.
+    Refuse {
+        transaction: u32,
+        cause: &'static str,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminal) struct Done {
+    pub(in crate::terminal) complete: bool,
+    pub(in crate::terminal) transaction: u32,
+    /// Why not, for the other end's people.
+    pub(in crate::terminal) cause: &'static str,
+}
+
+/// The transfer that a session has, if any.
+pub(in crate::terminal) struct Transfer {
+    pub(in crate::terminal) state: TransferState,
+    pub(in crate::terminal) sending: bool,
+    /// M17's number.
+    pub(in crate::terminal) number: u32,
+    pub(in crate::terminal) source: Source,
+    pub(in crate::terminal) size: u64,
+    pub(in crate::terminal) hash: bool,
+    /// The largest frame that the other end takes.
+    pub(in crate::terminal) frame: u32,
+    /// Both: where the transfer starts or goes on.
+    pub(in crate::terminal) offset: u64,
+    /// Receiver: the segment of the last frame taken.
+    pub(in crate::terminal) segment: Option<u64>,
+    /// Receiver: what the first lane's end said.
+    pub(in crate::terminal) end: Option<End>,
+    pub(in crate::terminal) stage: Stage,
+}
+
+/// What a transfer needs before it is accepted, and after.
+#[allow(clippy::large_enum_variant)] // there is no allocator
+pub(in crate::terminal) enum Stage {
+    /// The recording's name.
+    Offer(String<MAX_NAME>),
+    /// Each lane's keys.
+    Lanes([Keys; 2]),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminal) enum TransferState {
+    None,
+    /// Sender: the receiver's answer is awaited.
+    Offering,
+    /// Sender: lanes are being opened.
+    Opening,
+    /// Sender: frames go out.
+    Sending,
+    /// Sender: the ends are sealed, the receiver's word is awaited.
+    Finishing,
+    /// Receiver: the application decides.
+    Offered,
+    /// Receiver: frames come in.
+    Receiving,
+    /// Receiver: the application stores.
+    Arrived,
+}
+
+/// What an end frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminal) struct End {
+    pub(in crate::terminal) segments: u64,
+    pub(in crate::terminal) length: u64,
+    pub(in crate::terminal) hash: Option<[u8; 32]>,
+}
+
+/// One class's lane, but for its keys.
+#[derive(Clone, Copy)]
+pub(in crate::terminal) struct Lane {
+    pub(in crate::terminal) state: LaneState,
+    /// None: the transfer has no such lane.
+    pub(in crate::terminal) way: Option<Way>,
+    /// Sender: the payload that will go over it.
+    pub(in crate::terminal) bytes: u64,
+    pub(in crate::terminal) link: Option<LinkId>,
+    /// The number of TRANSFER to the broker, then of LANE.
+    pub(in crate::terminal) transaction: u32,
+    /// Receiver: LANE's answer is to be sent.
+    pub(in crate::terminal) answer: bool,
+    /// Receiver: its next frame waits for other lanes'.
+    pub(in crate::terminal) ahead: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminal) enum LaneState {
+    Unused,
+    /// Sender: TRANSFER to the broker is to be sent.
+    AskBroker,
+    /// Sender: the broker's answer is awaited.
+    AwaitBroker,
+    /// Sender: LANE is to be sent.
+    Announce,
+    /// Sender: its answer is awaited.
+    AwaitAnswer,
+    /// Either: the caller's connection is awaited.
+    AwaitLink,
+    /// Either: the connection is being opened.
+    Dialling,
+    /// Either: the token is to be written.
+    Token,
+    /// Frames go.
+    Up,
+    /// Its end has been sealed or opened.
+    Ended,
+}
+
+/// A lane's secrets.
+#[allow(clippy::large_enum_variant)] // there is no allocator
+pub(in crate::terminal) enum Keys {
+    None,
+    /// Until it is up.
+    Opening {
+        suite: Suite,
+        base: Secret<32>,
+        token: Option<LaneToken>,
+        /// Sender, relay: the token that the receiver needs, until it has been told.
+        peer_token: Option<LaneToken>,
+    },
+    Sealer(LaneSealer),
+    Opener(LaneOpener),
+}
+
+impl Keys {
+    pub(in crate::terminal) fn token(&self) -> Option<&LaneToken> {
+        match self {
+            Self::Opening { token, .. } => token.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Lane {
+    pub(in crate::terminal) const UNUSED: Self = Self {
+        state: LaneState::Unused,
+        way: None,
+        bytes: 0,
+        link: None,
+        transaction: 0,
+        answer: false,
+        ahead: false,
+    };
+
+    /// Whether its bytes go from device to device.
+    pub(in crate::terminal) fn is_direct(&self) -> bool {
+        self.way.is_some_and(|way| way.path == Path::Direct)
+    }
+
+    /// What its payload's frames are.
+    pub(in crate::terminal) fn kind(&self) -> Kind {
+        match self.way {
+            Some(Way { protection: Protection::Clear, .. }) => Kind::Clear,
+            _ => Kind::Sealed,
+        }
+    }
+}
+
+impl Transfer {
+    pub(in crate::terminal) const NONE: Self = Self {
+        state: TransferState::None,
+        sending: false,
+        number: 0,
+        source: Source::new(),
+        size: 0,
+        hash: false,
+        frame: 0,
+        offset: 0,
+        segment: None,
+        end: None,
+        stage: Stage::Offer(String::new()),
+    };
+
+    /// The recording's name, until the transfer is accepted.
+    pub(in crate::terminal) fn name(&self) -> &str {
+        match &self.stage {
+            Stage::Offer(name) => name,
+            Stage::Lanes(_) => "",
+        }
+    }
+
+    /// A lane's secrets, once the transfer is accepted.
+    pub(in crate::terminal) fn keys(&mut self, lane: usize) -> Option<&mut Keys> {
+        match &mut self.stage {
+            Stage::Offer(_) => None,
+            Stage::Lanes(keys) => keys.get_mut(lane),
+        }
+    }
+
+    pub(in crate::terminal) fn keys_of(&self, lane: usize) -> Option<&Keys> {
+        match &self.stage {
+            Stage::Offer(_) => None,
+            Stage::Lanes(keys) => keys.get(lane),
+        }
+    }
+
+    /// It is accepted: lanes will come.
+    pub(in crate::terminal) fn accepted(&mut self) {
+        self.stage = Stage::Lanes([Keys::None, Keys::None]);
+    }
+}
+
+impl Open {
+    pub(in crate::terminal) fn new(transport: Transport) -> Self {
+        Self { transport, outbox: Outbox::default(), transfer: Transfer::NONE, lanes: [Lane::UNUSED; 2] }
+    }
+
+    /// Its lane is up: what it needed before is wiped.
+    pub(in crate::terminal) fn lane_up(&mut self, place: usize) {
+        self.lanes[place].state = LaneState::Up;
+        let sending = self.transfer.sending;
+        let Some(keys) = self.transfer.keys(place) else { return };
+        if let Keys::Opening { suite, base, .. } = keys {
+            let (suite, kid, base) = (*suite, place as u64, base.expose());
+            *keys = match sending {
+                true => Keys::Sealer(LaneSealer::new(suite, kid, base)),
+                false => Keys::Opener(LaneOpener::new(suite, kid, base)),
+            };
+        }
+    }
+}
+
+/// A lane's place, and its KID.
+pub(in crate::terminal) const fn index(class: Class) -> usize {
+    match class {
+        Class::Sealed => 0,
+        Class::Rest => 1,
+    }
+}
+
+/// The class of a lane's place.
+pub(in crate::terminal) const fn class(index: usize) -> Class {
+    if index == 0 { Class::Sealed } else { Class::Rest }
+}
