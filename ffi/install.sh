@@ -55,7 +55,8 @@ mkdir -p "$work"
 roots=$(sed 's/^/-Wl,-u,/' "$package/abi.symbols")
 # shellcheck disable=SC2086 # one word for each symbol
 "$cc" -r -nostdlib -Wl,--gc-sections $roots -o "$work/p2pgate.o" "$built/libp2pgate_ffi.a"
-"$objcopy" --strip-unneeded --keep-global-symbols="$package/abi.symbols" "$work/p2pgate.o"
+# LLVM's intermediate code would have the linker take it, if it has a plugin, for the object itself.
+"$objcopy" --remove-section=.llvmbc --remove-section=.llvmcmd --strip-unneeded --keep-global-symbols="$package/abi.symbols" "$work/p2pgate.o"
 rm -f "$work/libp2pgate.a"
 "$ar" rcsD "$work/libp2pgate.a" "$work/p2pgate.o"
 

@@ -20,7 +20,8 @@ fn run(command: &mut Command) -> String {
 /// Whether all of these programs are there; says so if not.
 fn are_there(programs: &[&str]) -> bool {
     programs.iter().all(|program| {
-        let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+        let found =
+            Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
         if !found {
             println!("skipped: there is no {program}");
         }
@@ -114,14 +115,14 @@ fn a_project_builds_by_make_and_pkg_config() {
     if !are_there(&["make", "pkg-config"]) {
         return;
     }
-    for (name, statically) in [("static", "1"), ("shared", "")] {
+    for (name, statically) in [("static", true), ("shared", false)] {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("make-{name}"));
         std::fs::create_dir_all(&folder).unwrap();
         run(Command::new("make")
             .arg("--always-make")
             .arg("-f")
             .arg(project().join("Makefile"))
-            .arg(format!("STATIC={statically}"))
+            .args(statically.then_some("STATIC=1"))
             .arg(format!("VPATH={}", project().display()))
             .env_remove("MAKEFLAGS")
             .env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"))
@@ -146,5 +147,70 @@ fn a_project_builds_by_cmake() {
             .arg(format!("-DP2PGATE_SHARED={shared}")));
         run(Command::new("cmake").arg("--build").arg(&folder));
         works(&folder.join("recorder"));
+    }
+}
+
+#[test]
+fn the_cpp_header_compiles_everywhere_and_ends_its_objects() {
+    let source = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("objects.cpp");
+    std::fs::write(
+        &source,
+        r#"#include "p2pgate.hpp"
+#include "p2pgate.hpp"
+#include <new>
+#include <type_traits>
+using terminal = p2pgate::terminal<1, 2>;
+static_assert(!std::is_copy_constructible_v<terminal> && !std::is_move_constructible_v<p2pgate::sha256>);
+static_assert(terminal::blob_length == P2PGATE_BLOB_LENGTH(2) && terminal::transmit_length >= 1200);
+alignas(terminal) static unsigned char room[sizeof(terminal)];
+int main()
+{
+    const std::uint8_t key[32] = {1};
+    std::uint8_t new_seed[32];
+    p2pgate_config_t config{};
+    p2pgate::set_identifier(config, std::string_view("living-room, not this", 11));
+    config.secret_key = config.broker_key = key;
+    config.max_record = config.max_frame = 2048;
+    config.suite = P2PGATE_SUITE_AES_128_CTR_HMAC_SHA256_80;
+    auto *made = new (room) terminal;
+    auto *words = made->get();
+    // Twice: the first terminal ends.
+    for (int time = 0; time < 2; time++)
+        if (made->init(config, key, key, new_seed) != P2PGATE_OK)
+            return 1;
+    p2pgate_status_t status;
+    if (p2pgate_terminal_status(words, &status) != P2PGATE_OK)
+        return 2;
+    made->~terminal();
+    if (p2pgate_terminal_status(words, &status) != P2PGATE_E_OBJECT)
+        return 3;
+    p2pgate::sha256 sha256;
+    if (p2pgate_sha256_init(sha256.get()) != P2PGATE_OK || p2pgate_sha256_finish(sha256.get(), new_seed) != P2PGATE_OK)
+        return 4;
+    p2pgate::splitter never;
+    p2pgate_peer_t peer{2, 0, {'a', 'b'}, {}};
+    return p2pgate::identifier(peer) == "ab" && !p2pgate::message(P2PGATE_E_NULL).empty() ? 0 : 5;
+}
+"#,
+    )
+    .unwrap();
+    for compiler in ["g++", "clang++"] {
+        if !are_there(&[compiler]) {
+            continue;
+        }
+        for standard in ["c++17", "c++20"] {
+            let program =
+                PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("objects-{compiler}-{standard}"));
+            run(Command::new(compiler)
+                .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fno-exceptions", "-fno-rtti"])
+                .arg(format!("-std={standard}"))
+                .arg("-I")
+                .arg(prefix().join("include"))
+                .arg(&source)
+                .arg(prefix().join("lib/libp2pgate.a"))
+                .arg("-o")
+                .arg(&program));
+            run(&mut Command::new(&program));
+        }
     }
 }
