@@ -423,6 +423,9 @@
 // Words of a sealer or an opener.
 #define P2PGATE_SFRAME_WORDS 24
 
+// Words of a SHA-256.
+#define P2PGATE_SHA256_WORDS 16
+
 // To be encrypted.
 #define P2PGATE_CLASS_SEALED 0
 
@@ -672,6 +675,12 @@ typedef struct {
   // The decrypted plaintext; empty in a clear frame.
   p2pgate_range_t plaintext;
 } p2pgate_opened_t;
+
+// Computes a SHA-256: initialise it where it stays.
+typedef struct {
+  // Not for the application.
+  uint64_t words[P2PGATE_SHA256_WORDS];
+} p2pgate_sha256_t;
 
 // A splitter: initialise it where it stays.
 typedef struct {
@@ -1044,6 +1053,26 @@ p2pgate_result_t p2pgate_opener_open(p2pgate_opener_t *opener,
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
 p2pgate_result_t p2pgate_opener_deinit(p2pgate_opener_t *opener);
+
+// Begins a SHA-256 over nothing.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE.
+p2pgate_result_t p2pgate_sha256_init(p2pgate_sha256_t *sha256);
+
+// Goes on with `length` bytes.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT.
+p2pgate_result_t p2pgate_sha256_update(p2pgate_sha256_t *sha256, const uint8_t *data, size_t length);
+
+// Writes the SHA-256 (32 bytes) of all bytes so far. It may go on afterwards; end it by p2pgate_sha256_deinit.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+p2pgate_result_t p2pgate_sha256_finish(const p2pgate_sha256_t *sha256, uint8_t *hash);
+
+// Ends the SHA-256 and wipes its storage.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+p2pgate_result_t p2pgate_sha256_deinit(p2pgate_sha256_t *sha256);
 
 // Makes a splitter for one recording. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
 //

@@ -21,6 +21,7 @@ mod memory;
 pub mod merger;
 pub mod result;
 pub mod sframe;
+pub mod sha256;
 pub mod splitter;
 pub mod terminal;
 pub mod transfer;

@@ -334,11 +334,44 @@ static void sframe(uint32_t suite)
     GIVES(P2PGATE_E_OBJECT, p2pgate_opener_deinit(&opener));
 }
 
+static void sha256(void)
+{
+    static const uint8_t abc[] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23,
+                                  0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
+    p2pgate_sha256_t sha256 = {{0}}, copy;
+    uint8_t hash[32];
+    memset(hash, 0xA5, sizeof hash);
+    GIVES(P2PGATE_E_OBJECT, p2pgate_sha256_update(&sha256, abc, 1));
+    GIVES(P2PGATE_E_OBJECT, p2pgate_sha256_finish(&sha256, hash));
+    GIVES(P2PGATE_E_OBJECT, p2pgate_sha256_deinit(&sha256));
+    GIVES(P2PGATE_E_NULL, p2pgate_sha256_init(NULL));
+    GIVES(P2PGATE_E_NULL, p2pgate_sha256_update(NULL, abc, 1));
+    GIVES(P2PGATE_E_NULL, p2pgate_sha256_finish(NULL, hash));
+    GIVES(P2PGATE_E_NULL, p2pgate_sha256_deinit(NULL));
+    OK(p2pgate_sha256_init(&sha256));
+    copy = sha256;
+    GIVES(P2PGATE_E_OBJECT, p2pgate_sha256_update(&copy, abc, 1));
+    GIVES(P2PGATE_E_NULL, p2pgate_sha256_update(&sha256, NULL, 1));
+    GIVES(P2PGATE_E_ARGUMENT, p2pgate_sha256_update(&sha256, abc, SIZE_MAX));
+    GIVES(P2PGATE_E_NULL, p2pgate_sha256_finish(&sha256, NULL));
+    CHECK(untouched(hash, sizeof hash));
+    OK(p2pgate_sha256_update(&sha256, NULL, 0));
+    OK(p2pgate_sha256_update(&sha256, (const uint8_t *)"ab", 2));
+    OK(p2pgate_sha256_finish(&sha256, hash));
+    CHECK(memcmp(hash, abc, sizeof abc) != 0);
+    OK(p2pgate_sha256_update(&sha256, (const uint8_t *)"c", 1));
+    OK(p2pgate_sha256_finish(&sha256, hash));
+    CHECK(memcmp(hash, abc, sizeof abc) == 0);
+    OK(p2pgate_sha256_deinit(&sha256));
+    GIVES(P2PGATE_E_OBJECT, p2pgate_sha256_deinit(&sha256));
+}
+
 void test_objects(void)
 {
     size_t length = stream(recording);
     keys();
     gate();
+    sha256();
     split(length);
     merging(length);
     sframe(P2PGATE_SUITE_AES_128_CTR_HMAC_SHA256_80);

@@ -1,0 +1,37 @@
+#!/bin/sh
+# The C recorder on Linux for ARM, 32 and 64 bits, under QEMU's user emulation: against the broker and the Rust recorder of this machine.
+#
+# Needs Debian's rustc-web and rust-web-src (Rust's core library is built for the target), gcc-arm-linux-gnueabihf, gcc-aarch64-linux-gnu with their C
+# libraries, and qemu-user; and what the tests need: Rust by rustup.
+set -eu
+
+here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+
+try() { # TARGET CROSS QEMU
+    prefix=$target/arm/prefix-$1
+    CARGO_TARGET_DIR=$target/arm RUSTC=/usr/bin/rustc "$root/ffi/install.sh" --prefix "$prefix" --target "$1" --cross "$2-" --build-std
+    make -C "$here" --always-make --no-print-directory CC="$2-gcc" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" STATIC=1 \
+        PROGRAM="$prefix/recorder"
+    file=$(readelf -h "$prefix/recorder" | grep Machine:)
+    echo "$1: ${file##*: }"
+    P2PGATE_C_RECORDER="$3 -L /usr/$2 $prefix/recorder" cargo test --quiet --manifest-path "$root/Cargo.toml" \
+        -p p2pgate-recorder --test c_recorder
+}
+
+try() { # TARGET CROSS QEMU
+    prefix=$target/arm/prefix-$1
+    CARGO_TARGET_DIR=$target/arm RUSTC=/usr/bin/rustc "$root/ffi/install.sh" --prefix "$prefix" --target "$1" --cross "$2-" --build-std
+    make -C "$here" --always-make --no-print-directory CC="$2-gcc" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" STATIC=1 \
+        PROGRAM="$prefix/recorder"
+    file=$(readelf -h "$prefix/recorder" | grep Machine:)
+    echo "$1: ${file##*: }"
+    for test in p8_ who_is_not another_key v12_ a_received_name; do
+        P2PGATE_C_RECORDER="$3 -L /usr/$2 $prefix/recorder" cargo test --quiet --manifest-path "$root/Cargo.toml" \
+            -p p2pgate-recorder --test c_recorder -- "$test"
+    done
+}
+
+try armv7-unknown-linux-gnueabihf arm-linux-gnueabihf qemu-arm
+try aarch64-unknown-linux-gnu aarch64-linux-gnu qemu-aarch64
