@@ -189,6 +189,14 @@ impl Es {
         Fed::taken(bytes.len())
     }
 
+    pub(super) fn row(&self) -> u8 {
+        self.row
+    }
+
+    pub(super) fn set_row(&mut self, row: u8) {
+        self.row = row;
+    }
+
     /// Takes a payload in which nothing begins or ends; most are.
     #[inline]
     pub(super) fn goes_through(&mut self, bytes: &[u8]) -> bool {
@@ -213,7 +221,7 @@ impl Es {
 
     /// A slice in its place, which changes nothing. In MPEG-2 every row has its slices, in MPEG-1 one may cover many.
     #[inline]
-    fn goes_on(&mut self, code: u8) -> bool {
+    pub(super) fn goes_on(&mut self, code: u8) -> bool {
         if code == PICTURE || code > LAST_SLICE {
             return false;
         }
