@@ -102,9 +102,11 @@ impl Backlog {
         if !self.waiting || tag == Tag::Of(owner) {
             return;
         }
-        let (runs, count) = (self.runs, usize::from(self.count));
+        let count = usize::from(self.count);
         (self.count, self.waiting) = (0, false);
-        for mut run in runs.into_iter().take(count) {
+        for at in 0..count {
+            // Never before `at`, since a run is appended for a run at most.
+            let mut run = self.runs[at];
             if run.tag == Tag::Of(owner) {
                 run.tag = tag;
             }

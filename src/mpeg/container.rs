@@ -15,8 +15,8 @@ pub(super) enum Probe {
     Ts { skip: usize, size: u8 },
     /// A program stream (`packs`) or an elementary one begins after `skip` bytes.
     Ps { skip: usize, packs: bool },
-    /// Video, but none that can be split.
-    Opaque(Codec),
+    /// An elementary stream of H.264 or HEVC begins after `skip` bytes.
+    Nal { skip: usize, codec: Codec },
     /// Nothing known begins within so many bytes.
     Nothing(usize),
 }
@@ -34,7 +34,7 @@ pub(super) fn probe(window: &[u8], first: bool, last: bool) -> Probe {
         }
     }
     if let (true, Some(codec)) = (first, nal_units(window)) {
-        return Probe::Opaque(codec);
+        return Probe::Nal { skip: 0, codec };
     }
     if first && ps::video_header(window).is_some() {
         return Probe::Ps { skip: 0, packs: true };
@@ -47,6 +47,9 @@ pub(super) fn probe(window: &[u8], first: bool, last: bool) -> Probe {
         }
         if es::begins(rest) {
             return Probe::Ps { skip: at, packs: false };
+        }
+        if let Some(codec) = parameter_set(rest) {
+            return Probe::Nal { skip: at, codec };
         }
         from = at + 3;
     }
@@ -63,15 +66,31 @@ fn transport(bytes: &[u8], size: usize) -> bool {
     there >= SYNCS_NEEDED || (seen < SYNCS_NEEDED && there == seen && seen > 2)
 }
 
+/// Profiles of H.264.
+const PROFILES: [u8; 11] = [44, 66, 77, 88, 100, 110, 118, 122, 128, 144, 244];
+
 /// H.264 and HEVC in Annex B begin with a parameter set or an access unit delimiter.
 fn nal_units(window: &[u8]) -> Option<Codec> {
     let (&[0, 0, 1, ref unit @ ..] | &[0, 0, 0, 1, ref unit @ ..]) = window else { return None };
     match *unit {
         [0x09, payload, 0, 0, ..] if payload & 0x1f == 0x10 => Some(Codec::H264),
-        [0x27 | 0x47 | 0x67, 44 | 66 | 77 | 88 | 100 | 110 | 118 | 122 | 128 | 144 | 244, ..] => {
-            Some(Codec::H264)
-        }
+        [0x27 | 0x47 | 0x67, profile, ..] if PROFILES.contains(&profile) => Some(Codec::H264),
         [0x40 | 0x42 | 0x46, 0x01, ..] => Some(Codec::Hevc),
+        _ => None,
+    }
+}
+
+/// A file cut at its head: a parameter set that slices of MPEG-1 and MPEG-2 don't look like. In H.264 that of a
+/// sequence, with its reserved bits and the start of a picture's behind it; in HEVC that of the video.
+fn parameter_set(bytes: &[u8]) -> Option<Codec> {
+    match *bytes {
+        [0, 0, 1, 0x27 | 0x47 | 0x67, profile, constraints, 9..=62, ref rest @ ..]
+            if PROFILES.contains(&profile) && constraints & 3 == 0 =>
+        {
+            let next = scan::prefix(rest.get(..300).unwrap_or(rest), 0)?;
+            matches!(rest.get(next + 3), Some(0x28 | 0x48 | 0x68)).then_some(Codec::H264)
+        }
+        [0, 0, 1, 0x40, 0x01, _, _, 0xff, 0xff, ..] => Some(Codec::Hevc),
         _ => None,
     }
 }

@@ -5,10 +5,8 @@
 //! I-picture's header therefore never makes it a P or B. A slice out of order ends a picture: what follows is undecided.
 
 use super::backlog::{Backlog, Tag};
-use super::{Codec, Found, Part, scan};
-
-/// Header runs longer than this are sealed (design, section 3).
-const LONGEST_RUN: u16 = 1024;
+use super::layer::{Fed, LONGEST_RUN, Layer};
+use super::{Codec, Found, Part};
 
 const PICTURE: u8 = 0x00;
 const LAST_SLICE: u8 = 0xaf;
@@ -17,8 +15,6 @@ const SEQUENCE: u8 = 0xb3;
 const EXTENSION: u8 = 0xb5;
 const SEQUENCE_END: u8 = 0xb7;
 const GROUP: u8 = 0xb8;
-/// The first of the codes of the system layer.
-pub(super) const SYSTEM: u8 = 0xb9;
 
 const I: u8 = 1;
 const P: u8 = 2;
@@ -84,18 +80,6 @@ pub(super) struct Es {
     field: u8,
 }
 
-pub(super) struct Fed {
-    pub(super) taken: usize,
-    /// Stopped before a start code of the system layer.
-    pub(super) system: bool,
-}
-
-impl Fed {
-    const fn taken(taken: usize) -> Self {
-        Self { taken, system: false }
-    }
-}
-
 impl Es {
     pub(super) const fn new() -> Self {
         Self {
@@ -116,236 +100,6 @@ impl Es {
         }
     }
 
-    fn waits(&self) -> bool {
-        match self.state {
-            State::Lost | State::Slices => false,
-            State::Run => self.run <= LONGEST_RUN,
-            State::Header => self.run <= LONGEST_RUN && !matches!(self.kind, I | D),
-        }
-    }
-
-    /// What a byte is that comes now and is no part of a new start code.
-    #[inline]
-    pub(super) fn tag(&self, id: u8) -> Tag {
-        if self.held > 0 || self.waits() { Tag::Of(id) } else { Tag::Is(self.part) }
-    }
-
-    /// Something is missing or damaged: undecided until the next picture.
-    pub(super) fn lose(&mut self, id: u8, backlog: &mut Backlog) {
-        backlog.retag(id, Tag::Is(Part::Undecided));
-        *self = Self { extended: self.extended, ..Self::new() };
-    }
-
-    /// The end of the stream.
-    pub(super) fn finish(&mut self, id: u8, backlog: &mut Backlog) {
-        if !self.waits() {
-            backlog.retag(id, Tag::Is(self.part));
-        }
-        self.lose(id, backlog);
-    }
-
-    /// Takes payload up to and with the next start code that matters. `complete`: `bytes` go up to the payload's end;
-    /// otherwise bytes that could begin a start code are left for the next call. `system`: stop at system start codes.
-    pub(super) fn feed(
-        &mut self,
-        id: u8,
-        bytes: &[u8],
-        complete: bool,
-        system: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
-    ) -> Fed {
-        if self.held > 0
-            && let Some(fed) = self.straddle(id, bytes, complete, backlog, found)
-        {
-            return fed;
-        }
-        if self.want > 0 {
-            return self.gather(id, bytes, backlog, found);
-        }
-        let mut from = 0;
-        while let Some(at) = scan::prefix(bytes, from) {
-            let Some(&code) = bytes.get(at + 3) else { break };
-            if self.goes_on(code) {
-                from = at + 4;
-                continue;
-            }
-            self.push(id, at, backlog);
-            if system && code >= SYSTEM {
-                return Fed { taken: at, system: true };
-            }
-            self.start(id, code, 4, backlog, found);
-            return Fed::taken(at + 4);
-        }
-        let tail = scan::tail(bytes.get(from..).unwrap_or_default());
-        self.push(id, bytes.len() - tail, backlog);
-        if !complete {
-            return Fed::taken(bytes.len() - tail);
-        }
-        if tail > 0 {
-            self.push_as(tail, Tag::Of(id), backlog);
-            self.held = tail as u8;
-        }
-        Fed::taken(bytes.len())
-    }
-
-    /// Takes a payload in which nothing begins or ends; most are.
-    #[inline]
-    pub(super) fn goes_through(&mut self, bytes: &[u8]) -> bool {
-        let row = self.row;
-        let mut from = 0;
-        if self.held > 0 || self.want > 0 || matches!(self.state, State::Run | State::Header) {
-            return false;
-        }
-        while let Some(at) = scan::prefix(bytes, from) {
-            if !bytes.get(at + 3).is_some_and(|&code| self.goes_on(code)) {
-                self.row = row;
-                return false;
-            }
-            from = at + 4;
-        }
-        let through = scan::tail(bytes.get(from..).unwrap_or_default()) == 0;
-        if !through {
-            self.row = row;
-        }
-        through
-    }
-
-    /// A slice in its place, which changes nothing. In MPEG-2 every row has its slices, in MPEG-1 one may cover many.
-    #[inline]
-    fn goes_on(&mut self, code: u8) -> bool {
-        if code == PICTURE || code > LAST_SLICE {
-            return false;
-        }
-        match self.state {
-            State::Slices => {
-                let in_order = code.wrapping_sub(self.row) <= self.stride;
-                self.row = code;
-                in_order
-            }
-            State::Lost => true,
-            State::Run | State::Header => false,
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, id: u8, len: usize, backlog: &mut Backlog) {
-        let tag = self.tag(id);
-        self.push_as(len, tag, backlog);
-    }
-
-    fn push_as(&mut self, len: usize, tag: Tag, backlog: &mut Backlog) {
-        backlog.push(len, tag);
-        if matches!(self.state, State::Run | State::Header) && self.run <= LONGEST_RUN {
-            self.run = u16::try_from(len).map_or(u16::MAX, |len| self.run.saturating_add(len));
-            if let (Tag::Of(id), true) = (tag, self.run > LONGEST_RUN) {
-                backlog.retag(id, Tag::Is(Part::Undecided));
-            }
-        }
-    }
-
-    /// A start code that began in an earlier payload. `None`: there was none after all.
-    fn straddle(
-        &mut self,
-        id: u8,
-        bytes: &[u8],
-        complete: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
-    ) -> Option<Fed> {
-        let held = usize::from(self.held.min(3));
-        let new = bytes.len().min(3);
-        let mut joined = [0, 0, 1, 0, 0, 0];
-        joined[held..held + new].copy_from_slice(&bytes[..new]);
-        let joined = &joined[..held + new];
-        let free = |len: usize, part: Part, waits: bool, backlog: &mut Backlog| {
-            if !waits && len > 0 {
-                backlog.release(id, len as u32, part);
-            }
-        };
-        for at in 0..held {
-            if let Some(&[0, 0, 1, code]) = joined.get(at..at + 4) {
-                free(at, self.part, self.waits(), backlog);
-                self.held = 0;
-                let taken = at + 4 - held;
-                if self.goes_on(code) {
-                    backlog.retag(id, Tag::Is(self.part));
-                    self.push(id, taken, backlog);
-                } else if code >= SYSTEM {
-                    self.lose(id, backlog);
-                    self.push(id, taken, backlog);
-                } else {
-                    self.start(id, code, taken, backlog, found);
-                }
-                return Some(Fed::taken(taken));
-            }
-        }
-        if new == 3 {
-            if !self.waits() {
-                backlog.retag(id, Tag::Is(self.part));
-            }
-            self.held = 0;
-            return None;
-        }
-        if !complete {
-            return Some(Fed::taken(0));
-        }
-        let tail = scan::tail(joined);
-        if tail > new {
-            free(joined.len() - tail, self.part, self.waits(), backlog);
-            self.push_as(new, Tag::Of(id), backlog);
-        } else {
-            // Headers of packets may wait along with the held bytes.
-            if !self.waits() {
-                backlog.retag(id, Tag::Is(self.part));
-            }
-            self.held = 0;
-            self.push(id, new - tail, backlog);
-            self.push_as(tail, Tag::Of(id), backlog);
-        }
-        self.held = tail as u8;
-        Some(Fed::taken(new))
-    }
-
-    /// A start code of which `len` bytes are new.
-    fn start(&mut self, id: u8, code: u8, len: usize, backlog: &mut Backlog, found: &mut Found) {
-        match (code, self.state) {
-            (PICTURE, _) => {
-                if self.state != State::Run {
-                    self.begin(id, State::Header, backlog);
-                }
-                self.state = State::Header;
-                self.picture = true;
-                (self.want, self.got, self.kind, self.structure) = (4, 0, 0, 0);
-            }
-            (SEQUENCE | GROUP, state) => {
-                if state != State::Run {
-                    self.begin(id, State::Run, backlog);
-                }
-                if code == SEQUENCE {
-                    self.extended = false;
-                }
-            }
-            (EXTENSION | USER_DATA, state) => {
-                // After slices they have no place, unless a picture's start code was lost: slices that follow tell.
-                if !matches!(state, State::Run | State::Header) {
-                    self.begin(id, State::Run, backlog);
-                }
-                if code == EXTENSION {
-                    (self.want, self.got, self.picture) = (1, 0, false);
-                }
-            }
-            (1..=LAST_SLICE, State::Header) if code == 1 => self.decide(id, backlog, found),
-            (SEQUENCE_END, State::Slices) => {
-                backlog.retag(id, Tag::Is(self.part));
-                self.push(id, len, backlog);
-                return self.lose(id, backlog);
-            }
-            _ => self.lose(id, backlog),
-        }
-        self.push(id, len, backlog);
-    }
-
     /// A header run starts.
     fn begin(&mut self, id: u8, state: State, backlog: &mut Backlog) {
         if self.state == State::Header {
@@ -354,31 +108,6 @@ impl Es {
         self.state = state;
         self.part = Part::Undecided;
         (self.run, self.kind) = (0, 0);
-    }
-
-    fn gather(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found) -> Fed {
-        let mut taken = 0;
-        for &byte in bytes {
-            if self.got >= self.want {
-                break;
-            }
-            if let Some(place) = self.header.get_mut(usize::from(self.got)) {
-                *place = byte;
-            }
-            self.got += 1;
-            taken += 1;
-        }
-        self.push(id, taken, backlog);
-        if self.got >= self.want {
-            let valid = if self.picture { self.picture_header(id, backlog, found) } else { self.extension() };
-            if self.got >= self.want {
-                self.want = 0;
-            }
-            if !valid {
-                self.lose(id, backlog);
-            }
-        }
-        Fed::taken(taken)
     }
 
     /// temporal_reference (10 bits), picture_coding_type (3), vbv_delay (16), then full_pel flags and f_codes.
@@ -457,5 +186,144 @@ impl Es {
         found.codec(if self.structure == 0 { Codec::Mpeg1 } else { Codec::Mpeg2 });
         backlog.retag(id, Tag::Is(part));
         (self.state, self.part, self.row) = (State::Slices, part, 1);
+    }
+}
+
+impl Layer for Es {
+    #[inline]
+    fn held(&mut self) -> &mut u8 {
+        &mut self.held
+    }
+
+    #[inline]
+    fn run(&mut self) -> Option<&mut u16> {
+        matches!(self.state, State::Run | State::Header).then_some(&mut self.run)
+    }
+
+    #[inline]
+    fn part(&self) -> Part {
+        self.part
+    }
+
+    fn waits(&self) -> bool {
+        match self.state {
+            State::Lost | State::Slices => false,
+            State::Run => self.run <= LONGEST_RUN,
+            State::Header => self.run <= LONGEST_RUN && !matches!(self.kind, I | D),
+        }
+    }
+
+    #[inline]
+    fn is_inside(&self) -> bool {
+        self.want == 0 && matches!(self.state, State::Lost | State::Slices)
+    }
+
+    #[inline]
+    fn row(&self) -> u8 {
+        self.row
+    }
+
+    #[inline]
+    fn set_row(&mut self, row: u8) {
+        self.row = row;
+    }
+
+    /// A slice in its place, which changes nothing. In MPEG-2 every row has its slices, in MPEG-1 one may cover many.
+    #[inline]
+    fn goes_on(&mut self, code: u8) -> bool {
+        if code == PICTURE || code > LAST_SLICE {
+            return false;
+        }
+        match self.state {
+            State::Slices => {
+                let in_order = code.wrapping_sub(self.row) <= self.stride;
+                self.row = code;
+                in_order
+            }
+            State::Lost => true,
+            State::Run | State::Header => false,
+        }
+    }
+
+    fn start(&mut self, id: u8, code: u8, len: usize, backlog: &mut Backlog, found: &mut Found) {
+        match (code, self.state) {
+            (PICTURE, _) => {
+                if self.state != State::Run {
+                    self.begin(id, State::Header, backlog);
+                }
+                self.state = State::Header;
+                self.picture = true;
+                (self.want, self.got, self.kind, self.structure) = (4, 0, 0, 0);
+            }
+            (SEQUENCE | GROUP, state) => {
+                if state != State::Run {
+                    self.begin(id, State::Run, backlog);
+                }
+                if code == SEQUENCE {
+                    self.extended = false;
+                }
+            }
+            (EXTENSION | USER_DATA, state) => {
+                // After slices they have no place, unless a picture's start code was lost: slices that follow tell.
+                if !matches!(state, State::Run | State::Header) {
+                    self.begin(id, State::Run, backlog);
+                }
+                if code == EXTENSION {
+                    (self.want, self.got, self.picture) = (1, 0, false);
+                }
+            }
+            (1..=LAST_SLICE, State::Header) if code == 1 => self.decide(id, backlog, found),
+            (SEQUENCE_END, State::Slices) => {
+                backlog.retag(id, Tag::Is(self.part));
+                self.push(id, len, backlog);
+                return self.lose(id, backlog);
+            }
+            _ => self.lose(id, backlog),
+        }
+        self.push(id, len, backlog);
+    }
+
+    fn body(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, _: &mut Found) {
+        self.push(id, bytes.len(), backlog);
+    }
+
+    fn gather(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found) -> Option<Fed> {
+        if self.want == 0 {
+            return None;
+        }
+        let mut taken = 0;
+        for &byte in bytes {
+            if self.got >= self.want {
+                break;
+            }
+            if let Some(place) = self.header.get_mut(usize::from(self.got)) {
+                *place = byte;
+            }
+            self.got += 1;
+            taken += 1;
+        }
+        self.push(id, taken, backlog);
+        if self.got >= self.want {
+            let valid = if self.picture { self.picture_header(id, backlog, found) } else { self.extension() };
+            if self.got >= self.want {
+                self.want = 0;
+            }
+            if !valid {
+                self.lose(id, backlog);
+            }
+        }
+        Some(Fed::taken(taken))
+    }
+
+    fn lose(&mut self, id: u8, backlog: &mut Backlog) {
+        backlog.retag(id, Tag::Is(Part::Undecided));
+        *self = Self { extended: self.extended, ..Self::new() };
+    }
+
+    fn finish(&mut self, id: u8, backlog: &mut Backlog, _: &mut Found) {
+        if !self.waits() {
+            backlog.retag(id, Tag::Is(self.part));
+        }
+        self.lose(id, backlog);
     }
 }

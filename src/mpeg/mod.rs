@@ -27,17 +27,29 @@
 //! assert_eq!(splitter.counts().total(), 10_000);
 //! ```
 
+#[cfg(feature = "nal")]
+mod avc;
 mod backlog;
+#[cfg(feature = "nal")]
+mod bits;
 mod container;
 mod es;
+#[cfg(feature = "nal")]
+mod hevc;
+mod layer;
+#[cfg(feature = "nal")]
+mod nal;
 mod ps;
 mod psi;
 mod scan;
 mod segment;
 mod ts;
+mod video;
 
 use self::backlog::{Backlog, Tag};
 use self::container::Probe;
+#[cfg(feature = "nal")]
+use self::layer::Layer;
 pub use self::segment::{
     END_LEN, HEADER_LEN, MAX_RECORD_LEN, MergeError, Merger, RecordHeader, SegmentWriter, Step,
 };
@@ -147,9 +159,9 @@ pub enum Codec {
     Mpeg1,
     /// ISO/IEC 13818-2.
     Mpeg2,
-    /// ISO/IEC 14496-10; not split, so sealed.
+    /// ISO/IEC 14496-10; split with the feature `nal`, else sealed.
     H264,
-    /// ISO/IEC 23008-2; not split, so sealed.
+    /// ISO/IEC 23008-2; split with the feature `nal`, else sealed.
     Hevc,
 }
 
@@ -213,6 +225,9 @@ enum Mode {
     /// Program or elementary stream.
     Ps(ps::Ps),
     Ts(ts::Ts),
+    /// An elementary stream of H.264 or HEVC.
+    #[cfg(feature = "nal")]
+    Nal(nal::Nal),
     /// Nothing that can be split.
     Sealed,
 }
@@ -312,10 +327,13 @@ impl Splitter {
             let seen = run.map_or(0, |(_, len)| len) + self.backlog.len();
             let fresh = window.get(seen..).unwrap_or_default();
             if fresh.is_empty() {
-                if !last || self.backlog.len() == 0 {
+                let waiting = self.backlog.len() > 0;
+                if last {
+                    self.finish();
+                }
+                if !last || !waiting {
                     return run;
                 }
-                self.finish();
             } else if self.step(fresh, last) == 0 {
                 if !last {
                     return run;
@@ -327,8 +345,10 @@ impl Splitter {
 
     fn finish(&mut self) {
         match &mut self.mode {
-            Mode::Ps(ps) => ps.finish(&mut self.backlog),
-            Mode::Ts(ts) => ts.finish(&mut self.backlog),
+            Mode::Ps(ps) => ps.finish(&mut self.backlog, &mut self.found),
+            Mode::Ts(ts) => ts.finish(&mut self.backlog, &mut self.found),
+            #[cfg(feature = "nal")]
+            Mode::Nal(nal) => nal.finish(0, &mut self.backlog, &mut self.found),
             Mode::Probe(_) | Mode::Sealed => {}
         }
         self.backlog.close();
@@ -339,6 +359,8 @@ impl Splitter {
         match &mut self.mode {
             Mode::Ps(ps) => ps.step(fresh, last, &mut self.backlog, &mut self.found),
             Mode::Ts(ts) => ts.step(fresh, last, &mut self.backlog, &mut self.found),
+            #[cfg(feature = "nal")]
+            Mode::Nal(nal) => nal.feed(0, fresh, last, false, &mut self.backlog, &mut self.found).taken,
             Mode::Probe(_) => self.probe(fresh, last),
             Mode::Sealed => {
                 self.backlog.push(fresh.len(), Tag::Is(Part::Undecided));
@@ -362,9 +384,17 @@ impl Splitter {
                 self.found.container = if packs { Container::Ps } else { Container::Es };
                 len = skip;
             }
-            Probe::Opaque(codec) => {
-                self.mode = Mode::Sealed;
+            Probe::Nal { skip, codec } => {
+                #[cfg(feature = "nal")]
+                {
+                    self.mode = Mode::Nal(nal::Nal::new(codec));
+                }
+                #[cfg(not(feature = "nal"))]
+                {
+                    self.mode = Mode::Sealed;
+                }
                 (self.found.container, self.found.codec) = (Container::Es, codec);
+                len = skip;
             }
             Probe::Nothing(bytes) => {
                 self.mode =

@@ -2,7 +2,8 @@
 //! without end until a pack header shows that the file began in the middle of a program stream.
 
 use super::backlog::{Backlog, GLUE, Tag};
-use super::es::{Es, SYSTEM};
+use super::es::Es;
+use super::layer::{Layer, SYSTEM};
 use super::{Container, Found, Part, scan};
 
 /// Video streams of a program stream that are split; further ones are sealed.
@@ -240,9 +241,9 @@ impl Ps {
         }
     }
 
-    pub(super) fn finish(&mut self, backlog: &mut Backlog) {
+    pub(super) fn finish(&mut self, backlog: &mut Backlog, found: &mut Found) {
         for (id, es) in (0..).zip(&mut self.streams) {
-            es.finish(id, backlog);
+            es.finish(id, backlog, found);
         }
     }
 

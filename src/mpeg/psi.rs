@@ -20,9 +20,10 @@ pub(super) enum Carries {
     Map,
     /// MPEG-1 or MPEG-2 video.
     Video,
-    /// Video that is not split.
     H264,
     Hevc,
+    /// Programs say different codings of video.
+    Disputed,
 }
 
 impl Carries {
@@ -32,6 +33,15 @@ impl Carries {
             Self::Hevc => Some(Codec::Hevc),
             _ => None,
         }
+    }
+
+    fn and(self, other: Self) -> Self {
+        let disputed = self != other && self.is_video() && other.is_video();
+        if disputed { Self::Disputed } else { self.max(other) }
+    }
+
+    pub(super) const fn is_video(self) -> bool {
+        matches!(self, Self::Video | Self::H264 | Self::Hevc)
     }
 
     const fn by_stream_type(kind: u8) -> Self {
@@ -120,12 +130,13 @@ impl Psi {
             _ => {}
         }
         let said = self.entries().iter().filter(|entry| entry.pid == pid && !entry.draft);
-        said.map(|entry| entry.carries).max().unwrap_or(Carries::Unknown)
+        said.map(|entry| entry.carries).reduce(Carries::and).unwrap_or(Carries::Unknown)
     }
 
-    /// The PIDs that carry MPEG-1 or MPEG-2 video.
-    pub(super) fn video(&self) -> impl Iterator<Item = u16> {
-        self.entries().iter().map(|entry| entry.pid).filter(|&pid| self.carries(pid) == Carries::Video)
+    /// The PIDs that carry video.
+    pub(super) fn video(&self) -> impl Iterator<Item = (u16, Carries)> {
+        let pids = self.entries().iter().map(|entry| entry.pid);
+        pids.map(|pid| (pid, self.carries(pid))).filter(|(_, carries)| carries.is_video())
     }
 
     /// Whether `counter` is what a PID that isn't video has next.

@@ -1,42 +1,37 @@
 //! The search for 00 00 01, which is where nearly all of a splitter's time goes.
 
-/// Whether one of the first `N - 2` bytes begins a prefix, without a branch, which compilers turn into vector minima.
-#[inline(always)]
-fn any<const N: usize>(block: &[u8; N]) -> bool {
-    let mut least = 0xff;
-    for at in 0..N - 2 {
-        least = (block[at] | block[at + 1] | (block[at + 2] ^ 1)).min(least);
+const PREFIX: [u8; 3] = [0, 0, 1];
+
+/// The search with the widest vectors of this machine. `None`: it has none, or `bytes` are too few for them.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline]
+fn vectors(bytes: &[u8]) -> Option<Option<usize>> {
+    #[cfg(target_arch = "aarch64")]
+    use memchr::arch::aarch64::neon::packedpair::Finder;
+    use memchr::arch::all::packedpair::Pair;
+    #[cfg(target_arch = "x86_64")]
+    use memchr::arch::x86_64::{avx2::packedpair::Finder as Wider, sse2::packedpair::Finder};
+
+    let pair = Pair::with_indices(&PREFIX, 0, 2)?;
+    #[cfg(target_arch = "x86_64")]
+    if let Some(finder) = Wider::with_pair(&PREFIX, pair) {
+        return (bytes.len() >= finder.min_haystack_len()).then(|| finder.find(bytes, &PREFIX));
     }
-    least == 0
+    let finder = Finder::with_pair(&PREFIX, pair)?;
+    (bytes.len() >= finder.min_haystack_len()).then(|| finder.find(bytes, &PREFIX))
 }
 
-/// The first block of `N` bytes at or after `at`, in steps of `N - 2`, that has a prefix; or where there are no more.
-#[inline(always)]
-fn skip<const N: usize>(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()) {
-        if any(block) {
-            break;
-        }
-        at += N - 2;
-    }
-    at
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn vectors(_: &[u8]) -> Option<Option<usize>> {
+    None
 }
 
 /// Offset of the first 00 00 01 in `bytes` at or after `from`.
 #[inline]
 pub(super) fn prefix(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
-    if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-        at = skip::<66>(bytes, at);
-        at = skip::<18>(bytes, at);
-        // The last block, which overlaps with the one before.
-        let rest = bytes.get(at..).unwrap_or_default();
-        if rest.len() < 18
-            && bytes.len() >= from + 18
-            && bytes.last_chunk::<18>().is_some_and(|block| !any(block))
-        {
-            return None;
-        }
+    if let Some(found) = vectors(bytes.get(from..)?) {
+        return found.map(|found| from + found);
     }
     // The third byte decides how far to go: only a 1 can end a prefix here, only a 0 can be part of one further on.
     while let Some(&[first, second, third]) = bytes.get(at..at + 3) {

@@ -1,9 +1,9 @@
 //! Transport streams (ISO/IEC 13818-1, 2.4) in packets of 188, 192 (a time stamp before) or 204 bytes (parity after).
 
 use super::backlog::{Backlog, Tag};
-use super::es::Es;
 use super::psi::{ANY, Carries, Psi};
-use super::{Found, Part, ps};
+use super::video::Video;
+use super::{Found, Part, ps, scan};
 
 /// Video PIDs that are split; further ones are sealed.
 const STREAMS: usize = 6;
@@ -11,6 +11,8 @@ const PACKET: usize = 188;
 const SYNC: u8 = 0x47;
 /// Bytes of a PES header up to PES_header_data_length.
 const FIXED: u8 = 9;
+/// Packets looked at together, at most.
+const LONGEST_RUN: usize = 32;
 
 #[derive(Copy, Clone)]
 struct Stream {
@@ -29,7 +31,7 @@ struct Stream {
     even: bool,
     /// Of the last packet, to tell one sent twice from sixteen lost.
     print: u64,
-    es: Es,
+    video: Video,
 }
 
 pub(super) struct Ts {
@@ -55,7 +57,7 @@ const IDLE: Stream = Stream {
     clear: false,
     even: false,
     print: 0,
-    es: Es::new(),
+    video: Video::NONE,
 };
 const UNDECIDED: Tag = Tag::Is(Part::Undecided);
 const NOT_VIDEO: Tag = Tag::Is(Part::NotVideo);
@@ -128,7 +130,8 @@ impl Ts {
             fresh.get(lead..).and_then(|rest| rest.first_chunk::<PACKET>()).filter(|_| fresh.len() >= size);
         match packet {
             Some(packet) if agree && sync(0) && !self.resynced => {
-                self.packet(packet, size, lead, backlog, found)
+                let following = if wrong == 0 { fresh.get(size..).unwrap_or_default() } else { &[] };
+                self.packet(packet, following, size, lead, backlog, found)
             }
             Some(_) if agree && (!sync(0) || self.resynced) && fresh.len() > 2 * size + lead => {
                 self.resynced = false;
@@ -151,6 +154,7 @@ impl Ts {
     fn packet(
         &mut self,
         packet: &[u8; PACKET],
+        following: &[u8],
         size: usize,
         lead: usize,
         backlog: &mut Backlog,
@@ -162,7 +166,7 @@ impl Ts {
             (packet[3] >> 6 != 0, packet[3] & 0x10 != 0, packet[3] & 15);
         let tag = match self.slot(pid) {
             _ if damaged => UNDECIDED,
-            Some(slot) => return self.video(slot, packet, size, lead, backlog),
+            Some(slot) => return self.video(slot, packet, following, size, lead, backlog),
             None => match (self.psi.carries(pid), payload(packet)) {
                 (Carries::NotVideo, _) if !carries_payload || self.psi.continues(pid, counter) => NOT_VIDEO,
                 // Nothing but a clock.
@@ -171,7 +175,7 @@ impl Ts {
                     match self.psi.feed(pid, packet.get(at..).unwrap_or_default(), starts) {
                         Some(changed) => {
                             if changed {
-                                self.assign(backlog);
+                                self.assign(backlog, found);
                             }
                             NOT_VIDEO
                         }
@@ -201,18 +205,21 @@ impl Ts {
     }
 
     /// Gives each video PID of the tables a place, and takes it from those that are gone.
-    fn assign(&mut self, backlog: &mut Backlog) {
+    fn assign(&mut self, backlog: &mut Backlog, found: &mut Found) {
         for (id, stream) in (0..).zip(&mut self.streams) {
-            if stream.pid != 0 && self.psi.carries(stream.pid) != Carries::Video {
-                stream.es.lose(id, backlog);
+            let carries = self.psi.carries(stream.pid);
+            if stream.pid != 0 && !(carries.is_video() && carries.codec() == stream.video.codec()) {
+                stream.video.lose(id, backlog);
+                stream.video.finish(id, backlog, found);
                 *stream = IDLE;
             }
         }
-        for pid in self.psi.video() {
+        for (pid, carries) in self.psi.video() {
             if !self.streams.iter().any(|stream| stream.pid == pid)
+                && let Some(video) = Video::new(carries.codec())
                 && let Some(free) = self.streams.iter_mut().find(|stream| stream.pid == 0)
             {
-                free.pid = pid;
+                (free.pid, free.video) = (pid, video);
             }
         }
     }
@@ -221,6 +228,7 @@ impl Ts {
         &mut self,
         slot: u8,
         packet: &[u8; PACKET],
+        following: &[u8],
         size: usize,
         lead: usize,
         backlog: &mut Backlog,
@@ -229,7 +237,7 @@ impl Ts {
         let counter = packet[3] & 15;
         let (start, jump) = match payload(packet) {
             Some((PACKET.., _)) => {
-                backlog.push(size, stream.es.tag(slot));
+                backlog.push(size, stream.video.tag(slot));
                 return size;
             }
             Some(found) if packet[3] >> 6 == 0 => found,
@@ -240,11 +248,10 @@ impl Ts {
                 return size;
             }
         };
-        let print = packet.last_chunk().map_or(0, |last| u64::from_be_bytes(*last))
-            ^ packet.first_chunk().map_or(0, |first: &[u8; 8]| u64::from_be_bytes(*first).rotate_left(29));
+        let print = print(packet);
         if counter == stream.counter && print == stream.print && !stream.repeated {
             stream.repeated = true;
-            backlog.push(size, if stream.even { stream.es.tag(slot) } else { UNDECIDED });
+            backlog.push(size, if stream.even { stream.video.tag(slot) } else { UNDECIDED });
             return size;
         }
         if jump || (stream.counter != ANY && counter != (stream.counter + 1) & 15) {
@@ -255,12 +262,13 @@ impl Ts {
             (stream.header, stream.skip, stream.clear) = (0, 0, true);
         }
         let bytes = packet.get(start..).unwrap_or_default();
-        if stream.header == FIXED && stream.skip == 0 && stream.clear && stream.es.goes_through(bytes) {
-            backlog.push(size, stream.es.tag(slot));
-            return size;
+        if stream.header == FIXED && stream.skip == 0 && stream.clear && stream.video.goes_through(bytes) {
+            let more = stream.run(packet, following, size, lead);
+            backlog.push(size + more, stream.video.tag(slot));
+            return size + more;
         }
         // The packet's own header goes with its payload.
-        backlog.push(lead + start, stream.es.tag(slot));
+        backlog.push(lead + start, stream.video.tag(slot));
         (self.stream, self.left, self.parity) = (slot, (PACKET - start) as u8, (size - lead - PACKET) as u8);
         lead + start
     }
@@ -270,38 +278,86 @@ impl Ts {
         let (slot, left) = (self.stream, usize::from(self.left));
         let bytes = fresh.get(..left).unwrap_or(fresh);
         let Some(stream) = self.streams.get_mut(usize::from(slot)) else { return 0 };
-        let before = stream.es.tag(slot);
+        let before = stream.video.tag(slot);
         let mut taken = stream.pes_header(slot, bytes, backlog);
         if taken == 0 {
             taken = if stream.clear {
-                stream.es.feed(slot, bytes, true, false, backlog, found).taken
+                stream.video.feed(slot, bytes, backlog, found)
             } else {
                 backlog.push(bytes.len(), UNDECIDED);
                 bytes.len()
             };
         }
         // Where something waits, it may be for two pictures.
-        stream.even &= stream.es.tag(slot) == before && before != Tag::Of(slot);
+        stream.even &= stream.video.tag(slot) == before && before != Tag::Of(slot);
         self.left -= taken as u8;
         if self.left == 0 && self.parity > 0 {
             let parity = usize::from(self.parity);
-            backlog.push(parity, stream.es.tag(slot));
+            backlog.push(parity, stream.video.tag(slot));
             return taken + parity;
         }
         taken
     }
 
-    pub(super) fn finish(&mut self, backlog: &mut Backlog) {
+    pub(super) fn finish(&mut self, backlog: &mut Backlog, found: &mut Found) {
         for (id, stream) in (0..).zip(&mut self.streams) {
-            stream.es.finish(id, backlog);
+            stream.video.finish(id, backlog, found);
         }
     }
 }
 
+/// What tells a packet from others, well enough to tell one sent twice from sixteen lost.
+fn print(packet: &[u8; PACKET]) -> u64 {
+    let last = packet.last_chunk().map_or(0, |last| u64::from_be_bytes(*last));
+    let first = packet.first_chunk().map_or(0, |first: &[u8; 8]| u64::from_be_bytes(*first));
+    last ^ first.rotate_left(29)
+}
+
 impl Stream {
+    /// Takes the packets after `packet` that are nothing but more of the same picture, and returns their bytes. Their
+    /// payloads are searched in one go: that of 184 bytes each would take longer than all else.
+    fn run(&mut self, packet: &[u8; PACKET], following: &[u8], size: usize, lead: usize) -> usize {
+        let mut header = [SYNC, packet[1] & 0x1f, packet[2], 0x10 | packet[3] & 15];
+        let at = |packet: usize| packet * size + lead;
+        let mut packets = 0;
+        while packets < LONGEST_RUN {
+            header[3] = 0x10 | (header[3] + 1) & 15;
+            let place = at(packets);
+            // The sync bytes before the fourth were looked at with the packet before.
+            if following.get(place..place + 4) != Some(&header)
+                || following.get(place + PACKET - 1).is_none_or(|&byte| byte == 0)
+                || following.get(place + 3 * size) != Some(&SYNC)
+            {
+                break;
+            }
+            packets += 1;
+        }
+        let mut from = 0;
+        let (mut row, mut last) = (self.video.row(), 0);
+        while let Some(found) = scan::prefix(following.get(..packets * size).unwrap_or_default(), from) {
+            let (number, offset) = (found / size, (found % size).wrapping_sub(lead));
+            if number > last {
+                (row, last) = (self.video.row(), number);
+            }
+            // Bytes before and after a packet, and those of its header, only look like a prefix.
+            let mut changes = || offset == PACKET - 3 || !self.video.goes_on(following[found + 3]);
+            if (4..PACKET - 2).contains(&offset) && changes() {
+                self.video.set_row(row);
+                packets = number;
+                break;
+            }
+            from = found + 3;
+        }
+        if let Some(packet) = packets.checked_sub(1).and_then(|last| following.get(at(last)..)?.first_chunk())
+        {
+            (self.counter, self.print) = (packet[3] & 15, print(packet));
+        }
+        packets * size
+    }
+
     /// Something is missing.
     fn lose(&mut self, id: u8, backlog: &mut Backlog) {
-        self.es.lose(id, backlog);
+        self.video.lose(id, backlog);
         self.counter = ANY;
         // The payload goes on behind what is missing; had it been in the middle of a PES header, it waits for the next.
         self.clear &= self.header == FIXED && self.skip == 0;
@@ -332,12 +388,12 @@ impl Stream {
                 self.header += 1;
                 if !valid {
                     (self.header, self.skip, self.clear) = (FIXED, 0, false);
-                    self.es.lose(id, backlog);
+                    self.video.lose(id, backlog);
                 }
             } else if self.skip > 0 {
                 if self.skip <= self.stuffing && byte != 0xff {
                     (self.skip, self.clear) = (1, false);
-                    self.es.lose(id, backlog);
+                    self.video.lose(id, backlog);
                 }
                 self.skip -= 1;
             } else {
@@ -345,7 +401,7 @@ impl Stream {
             }
             taken += 1;
         }
-        backlog.push(taken, self.es.tag(id));
+        backlog.push(taken, self.video.tag(id));
         taken
     }
 }

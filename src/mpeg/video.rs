@@ -1,0 +1,89 @@
+//! A video stream of a transport stream, of any coding.
+
+use super::backlog::{Backlog, Tag};
+use super::es::Es;
+use super::layer::Layer;
+#[cfg(feature = "nal")]
+use super::nal::Nal;
+use super::{Codec, Found};
+
+#[derive(Copy, Clone)]
+pub(super) enum Video {
+    Mpeg(Es),
+    #[cfg(feature = "nal")]
+    Nal(Nal),
+}
+
+impl Video {
+    pub(super) const NONE: Self = Self::Mpeg(Es::new());
+
+    /// `codec`: of a stream that isn't MPEG-1 or MPEG-2. `None`: it can't be split.
+    pub(super) const fn new(codec: Option<Codec>) -> Option<Self> {
+        match codec {
+            None => Some(Self::NONE),
+            #[cfg(feature = "nal")]
+            Some(codec) => Some(Self::Nal(Nal::new(codec))),
+            #[cfg(not(feature = "nal"))]
+            Some(_) => None,
+        }
+    }
+
+    /// As given to [`Video::new`].
+    pub(super) const fn codec(&self) -> Option<Codec> {
+        match self {
+            Self::Mpeg(_) => None,
+            #[cfg(feature = "nal")]
+            Self::Nal(nal) => Some(nal.codec()),
+        }
+    }
+}
+
+macro_rules! either {
+    ($self:ident, $layer:ident => $call:expr) => {
+        match $self {
+            Video::Mpeg($layer) => $call,
+            #[cfg(feature = "nal")]
+            Video::Nal($layer) => $call,
+        }
+    };
+}
+
+impl Video {
+    #[inline]
+    pub(super) fn tag(&mut self, id: u8) -> Tag {
+        either!(self, layer => layer.tag(id))
+    }
+
+    #[inline]
+    pub(super) fn goes_on(&mut self, code: u8) -> bool {
+        either!(self, layer => layer.goes_on(code))
+    }
+
+    #[inline]
+    pub(super) fn row(&self) -> u8 {
+        either!(self, layer => layer.row())
+    }
+
+    #[inline]
+    pub(super) fn set_row(&mut self, row: u8) {
+        either!(self, layer => layer.set_row(row));
+    }
+
+    #[inline]
+    pub(super) fn goes_through(&mut self, bytes: &[u8]) -> bool {
+        either!(self, layer => layer.goes_through(bytes))
+    }
+
+    /// Takes payload, which is all there, and returns how much.
+    pub(super) fn feed(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found) -> usize {
+        either!(self, layer => layer.feed(id, bytes, true, false, backlog, found).taken)
+    }
+
+    pub(super) fn lose(&mut self, id: u8, backlog: &mut Backlog) {
+        either!(self, layer => layer.lose(id, backlog));
+    }
+
+    pub(super) fn finish(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found) {
+        either!(self, layer => layer.finish(id, backlog, found));
+    }
+}
