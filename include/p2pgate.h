@@ -474,8 +474,11 @@
 // A window of this many bytes always gives a span: the most that the application has to keep.
 #define P2PGATE_SPLITTER_WINDOW 4096
 
-// Words of a splitter.
+// Words of a splitter for MPEG-1 and MPEG-2, which is what a library without the feature `nal` has.
 #define P2PGATE_SPLITTER_WORDS 124
+
+// Words of a splitter for H.264 and HEVC too, which is what the library has by default.
+#define P2PGATE_SPLITTER_NAL_WORDS 256
 
 // Words of a terminal besides its places; see P2PGATE_TERMINAL_WORDS.
 #define P2PGATE_CORE_WORDS 258
@@ -681,12 +684,6 @@ typedef struct {
   // Not for the application.
   uint64_t words[P2PGATE_SHA256_WORDS];
 } p2pgate_sha256_t;
-
-// A splitter: initialise it where it stays.
-typedef struct {
-  // Not for the application.
-  uint64_t words[P2PGATE_SPLITTER_WORDS];
-} p2pgate_splitter_t;
 
 // The next bytes of a recording that are of one class.
 typedef struct {
@@ -1074,10 +1071,12 @@ p2pgate_result_t p2pgate_sha256_finish(const p2pgate_sha256_t *sha256, uint8_t *
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
 p2pgate_result_t p2pgate_sha256_deinit(p2pgate_sha256_t *sha256);
 
-// Makes a splitter for one recording. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
+// Makes a splitter for one recording of `storage`, `words` words that stay where they are until p2pgate_splitter_deinit: P2PGATE_SPLITTER_NAL_WORDS, or
+// P2PGATE_SPLITTER_WORDS if the library is without H.264 and HEVC; with fewer than it needs it says P2PGATE_E_STORAGE. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_ARGUMENT.
-p2pgate_result_t p2pgate_splitter_init(p2pgate_splitter_t *splitter,
+p2pgate_result_t p2pgate_splitter_init(uint64_t *storage,
+                                       size_t words,
                                        uint32_t selection,
                                        uint32_t seal_rest);
 
@@ -1088,7 +1087,7 @@ p2pgate_result_t p2pgate_splitter_init(p2pgate_splitter_t *splitter,
 // happens with P2PGATE_SPLITTER_WINDOW bytes, or with `last` and any at all. Spans that follow each other may be of the same class.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT.
-p2pgate_result_t p2pgate_splitter_next(p2pgate_splitter_t *splitter,
+p2pgate_result_t p2pgate_splitter_next(uint64_t *splitter,
                                        const uint8_t *window,
                                        size_t length,
                                        uint32_t last,
@@ -1097,12 +1096,12 @@ p2pgate_result_t p2pgate_splitter_next(p2pgate_splitter_t *splitter,
 // Pictures and bytes so far, and what the recording was recognised as.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
-p2pgate_result_t p2pgate_splitter_counts(const p2pgate_splitter_t *splitter, p2pgate_counts_t *counts);
+p2pgate_result_t p2pgate_splitter_counts(const uint64_t *splitter, p2pgate_counts_t *counts);
 
 // Ends the splitter and wipes its storage.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
-p2pgate_result_t p2pgate_splitter_deinit(p2pgate_splitter_t *splitter);
+p2pgate_result_t p2pgate_splitter_deinit(uint64_t *splitter);
 
 // Makes a terminal of `storage`, P2PGATE_TERMINAL_WORDS(sessions, peers) words aligned to 8 bytes that stay where they are until p2pgate_terminal_deinit.
 //

@@ -43,8 +43,31 @@ using merger = object<p2pgate_merger_t, p2pgate_merger_deinit>;
 using opener = object<p2pgate_opener_t, p2pgate_opener_deinit>;
 using sealer = object<p2pgate_sealer_t, p2pgate_sealer_deinit>;
 using sha256 = object<p2pgate_sha256_t, p2pgate_sha256_deinit>;
-using splitter = object<p2pgate_splitter_t, p2pgate_splitter_deinit>;
 using writer = object<p2pgate_writer_t, p2pgate_writer_deinit>;
+
+// A splitter with `words` words, P2PGATE_SPLITTER_WORDS if the library is without H.264 and HEVC.
+template <std::size_t words = P2PGATE_SPLITTER_NAL_WORDS>
+class splitter {
+public:
+    splitter() = default;
+    splitter(const splitter &) = delete;
+    splitter &operator=(const splitter &) = delete;
+    ~splitter() { p2pgate_splitter_deinit(words_); }
+
+    // As p2pgate_splitter_init. One that is there already ends.
+    p2pgate_result_t init(std::uint32_t selection, bool seal_rest)
+    {
+        p2pgate_splitter_deinit(words_);
+        return p2pgate_splitter_init(words_, words, selection, seal_rest);
+    }
+
+    // For p2pgate.h's functions.
+    std::uint64_t *get() { return words_; }
+    const std::uint64_t *get() const { return words_; }
+
+private:
+    std::uint64_t words_[words]{};
+};
 
 // A terminal with so many places for sessions at once and for terminals that it knows, in itself: declare it static, or where there is room for it.
 template <std::size_t sessions, std::size_t peers>

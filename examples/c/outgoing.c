@@ -14,7 +14,7 @@ void outgoing_begin(struct outgoing *outgoing, int file, int split, int seal_res
     outgoing->class_ = P2PGATE_CLASS_SEALED;
     outgoing->any = outgoing->last = 0;
     outgoing->left = outgoing->start = outgoing->end = 0;
-    p2pgate_splitter_init(&outgoing->splitter, P2PGATE_SELECT_INTRA, seal_rest != 0);
+    p2pgate_splitter_init(outgoing->splitter, P2PGATE_SPLITTER_NAL_WORDS, P2PGATE_SELECT_INTRA, seal_rest != 0);
     p2pgate_sha256_init(&outgoing->sha256);
 }
 
@@ -42,7 +42,7 @@ static int find_span(struct outgoing *outgoing)
     for (;;) {
         const size_t length = outgoing->end - outgoing->start;
         p2pgate_span_t span = {length, P2PGATE_CLASS_SEALED};
-        if (outgoing->split ? p2pgate_splitter_next(&outgoing->splitter, outgoing->window + outgoing->start, length, (uint32_t)outgoing->last, &span) == P2PGATE_OK
+        if (outgoing->split ? p2pgate_splitter_next(outgoing->splitter, outgoing->window + outgoing->start, length, (uint32_t)outgoing->last, &span) == P2PGATE_OK
                             : length > 0) {
             outgoing->segment += outgoing->any && outgoing->class_ != span.class_;
             outgoing->any = 1;
@@ -95,5 +95,5 @@ void outgoing_hash(const struct outgoing *outgoing, uint8_t hash[32])
 void outgoing_end(struct outgoing *outgoing)
 {
     p2pgate_sha256_deinit(&outgoing->sha256);
-    p2pgate_splitter_deinit(&outgoing->splitter);
+    p2pgate_splitter_deinit(outgoing->splitter);
 }

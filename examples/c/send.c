@@ -66,7 +66,7 @@ static void scan(struct sending *sending)
         *(piece.class_ == P2PGATE_CLASS_SEALED ? &sending->sealed_bytes : &sending->rest_bytes) += piece.length;
     if (more < 0)
         die(EXIT_LOCAL, "cannot read %s: %s", sending->path, strerror(errno));
-    p2pgate_splitter_counts(&outgoing->splitter, &counts);
+    p2pgate_splitter_counts(outgoing->splitter, &counts);
     if (counts.container == P2PGATE_CONTAINER_UNKNOWN)
         die(EXIT_USAGE, "%s is no MPEG-1 or MPEG-2 recording, so it cannot be split: send it --as confidential", sending->path);
     outgoing_end(outgoing);

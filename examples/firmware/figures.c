@@ -15,7 +15,7 @@
 
 static p2pgate_sealer_t sealer;
 static p2pgate_opener_t opener;
-static p2pgate_splitter_t splitter;
+static uint64_t splitter[P2PGATE_SPLITTER_WORDS];
 static uint8_t window[P2PGATE_SPLITTER_WINDOW];
 static uint8_t frame[P2PGATE_SFRAME_HEADROOM + PLACE + PAYLOAD + P2PGATE_SFRAME_TAILROOM];
 
@@ -100,7 +100,7 @@ static void recording(int file)
     p2pgate_counts_t counts;
     size_t length = 0;
     bool last = false;
-    must("splitter", p2pgate_splitter_init(&splitter, P2PGATE_SELECT_INTRA, 0));
+    must("splitter", p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_WORDS, P2PGATE_SELECT_INTRA, 0));
     for (;;) {
         while (!last && length < sizeof window) {
             const size_t came = host_next(file, window + length, sizeof window - length);
@@ -112,7 +112,7 @@ static void recording(int file)
         }
         p2pgate_span_t span;
         const uint64_t from = ticks();
-        const p2pgate_result_t result = p2pgate_splitter_next(&splitter, window, length, last, &span);
+        const p2pgate_result_t result = p2pgate_splitter_next(splitter, window, length, last, &span);
         split.ticks += ticks() - from;
         if (result == P2PGATE_NOTHING)
             break;
@@ -123,7 +123,7 @@ static void recording(int file)
         length -= span.length;
         memmove(window, window + span.length, length);
     }
-    must("counts", p2pgate_splitter_counts(&splitter, &counts));
+    must("counts", p2pgate_splitter_counts(splitter, &counts));
     const struct cost sending = {split.ticks + seal.ticks + mark.ticks, split.bytes};
     const struct cost receiving = {open.ticks + check.ticks, split.bytes};
     say_figure("recording_bytes", split.bytes);

@@ -40,15 +40,10 @@ pub const P2PGATE_CODEC_HEVC: u32 = 4;
 
 /// A window of this many bytes always gives a span: the most that the application has to keep.
 pub const P2PGATE_SPLITTER_WINDOW: usize = 4096;
-/// Words of a splitter.
+/// Words of a splitter for MPEG-1 and MPEG-2, which is what a library without the feature `nal` has.
 pub const P2PGATE_SPLITTER_WORDS: usize = 124;
-
-/// A splitter: initialise it where it stays.
-#[repr(C)]
-pub struct p2pgate_splitter_t {
-    /// Not for the application.
-    pub words: [u64; P2PGATE_SPLITTER_WORDS],
-}
+/// Words of a splitter for H.264 and HEVC too, which is what the library has by default.
+pub const P2PGATE_SPLITTER_NAL_WORDS: usize = 256;
 
 /// The next bytes of a recording that are of one class.
 #[repr(C)]
@@ -92,7 +87,9 @@ impl Object for Splitter {
     const MAGIC: u64 = 0x7032_7067_7370_6c74;
 }
 
-const _: () = assert!(size_of::<crate::memory::Slot<Splitter>>() <= P2PGATE_SPLITTER_WORDS * 8);
+/// What this library's splitter takes.
+const WORDS: usize = if cfg!(feature = "nal") { P2PGATE_SPLITTER_NAL_WORDS } else { P2PGATE_SPLITTER_WORDS };
+const _: () = assert!(size_of::<crate::memory::Slot<Splitter>>() <= WORDS * 8);
 const _: () = assert!(P2PGATE_SPLITTER_WINDOW == MAX_LAG);
 
 pub(crate) const fn class_number(class: Class) -> u32 {
@@ -110,17 +107,22 @@ pub(crate) const fn class_of(number: u32) -> Result<Class, p2pgate_result_t> {
     }
 }
 
-/// Makes a splitter for one recording. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
+/// Makes a splitter for one recording of `storage`, `words` words that stay where they are until p2pgate_splitter_deinit: P2PGATE_SPLITTER_NAL_WORDS, or
+/// P2PGATE_SPLITTER_WORDS if the library is without H.264 and HEVC; with fewer than it needs it says P2PGATE_E_STORAGE. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
 ///
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p2pgate_splitter_init(
-    splitter: *mut p2pgate_splitter_t,
+    storage: *mut u64,
+    words: usize,
     selection: u32,
     seal_rest: u32,
 ) -> p2pgate_result_t {
     code((|| {
-        usable::<Splitter>(splitter.cast())?;
+        usable::<Splitter>(storage)?;
+        if words < WORDS {
+            return Err(P2PGATE_E_STORAGE);
+        }
         let selection = match selection {
             P2PGATE_SELECT_INTRA => Selection::Intra,
             P2PGATE_SELECT_INTRA_AND_SECOND_FIELD => Selection::IntraAndSecondField,
@@ -129,7 +131,7 @@ pub unsafe extern "C" fn p2pgate_splitter_init(
             _ => return Err(P2PGATE_E_ARGUMENT),
         };
         // SAFETY: the caller's promise.
-        unsafe { place(splitter.cast(), Splitter::with(selection, seal_rest != 0)) }
+        unsafe { place(storage, Splitter::with(selection, seal_rest != 0)) }
     })())
 }
 
@@ -142,7 +144,7 @@ pub unsafe extern "C" fn p2pgate_splitter_init(
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p2pgate_splitter_next(
-    splitter: *mut p2pgate_splitter_t,
+    splitter: *mut u64,
     window: *const u8,
     length: usize,
     last: u32,
@@ -151,7 +153,7 @@ pub unsafe extern "C" fn p2pgate_splitter_next(
     code((|| {
         // SAFETY: the caller's promise.
         let (splitter, window, out) =
-            unsafe { (live::<Splitter>(splitter.cast())?, bytes(window, length)?, Out::new(span)?) };
+            unsafe { (live::<Splitter>(splitter)?, bytes(window, length)?, Out::new(span)?) };
         let span = splitter.next(window, last != 0).ok_or(P2PGATE_NOTHING)?;
         out.put(p2pgate_span_t { length: span.len, class_: class_number(span.class) });
         Ok(())
@@ -163,12 +165,12 @@ pub unsafe extern "C" fn p2pgate_splitter_next(
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p2pgate_splitter_counts(
-    splitter: *const p2pgate_splitter_t,
+    splitter: *const u64,
     counts: *mut p2pgate_counts_t,
 ) -> p2pgate_result_t {
     code((|| {
         // SAFETY: the caller's promise.
-        let (splitter, out) = unsafe { (shared::<Splitter>(splitter.cast())?, Out::new(counts)?) };
+        let (splitter, out) = unsafe { (shared::<Splitter>(splitter)?, Out::new(counts)?) };
         let seen = splitter.counts();
         out.put(p2pgate_counts_t {
             intra: seen.i,
@@ -203,7 +205,7 @@ pub unsafe extern "C" fn p2pgate_splitter_counts(
 ///
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn p2pgate_splitter_deinit(splitter: *mut p2pgate_splitter_t) -> p2pgate_result_t {
+pub unsafe extern "C" fn p2pgate_splitter_deinit(splitter: *mut u64) -> p2pgate_result_t {
     // SAFETY: the caller's promise.
-    code(unsafe { end::<Splitter>(splitter.cast(), P2PGATE_SPLITTER_WORDS) })
+    code(unsafe { end::<Splitter>(splitter, WORDS) })
 }

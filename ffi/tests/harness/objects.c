@@ -111,9 +111,9 @@ static void add(uint32_t which, const uint8_t *data, size_t length)
 
 static void split(size_t length)
 {
-    static p2pgate_splitter_t splitter;
+    static uint64_t splitter[P2PGATE_SPLITTER_NAL_WORDS];
     static p2pgate_writer_t writer;
-    p2pgate_splitter_t splitter_copy;
+    uint64_t splitter_copy[P2PGATE_SPLITTER_NAL_WORDS];
     p2pgate_writer_t writer_copy;
     p2pgate_span_t span;
     p2pgate_counts_t counts;
@@ -123,21 +123,21 @@ static void split(size_t length)
     memset(&span, 0xA5, sizeof span);
     memset(&counts, 0xA5, sizeof counts);
     memset(head, 0xA5, sizeof head);
-    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_next(&splitter, recording, length, 1, &span));
-    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_counts(&splitter, &counts));
-    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_deinit(&splitter));
-    GIVES(P2PGATE_E_NULL, p2pgate_splitter_init(NULL, 0, 0));
-    GIVES(P2PGATE_E_ARGUMENT, p2pgate_splitter_init(&splitter, 4, 0));
-    OK(p2pgate_splitter_init(&splitter, P2PGATE_SELECT_INTRA, 0));
-    splitter_copy = splitter;
-    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_next(&splitter_copy, recording, length, 1, &span));
+    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_next(splitter, recording, length, 1, &span));
+    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_counts(splitter, &counts));
+    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_deinit(splitter));
+    GIVES(P2PGATE_E_NULL, p2pgate_splitter_init(NULL, P2PGATE_SPLITTER_NAL_WORDS, 0, 0));
+    GIVES(P2PGATE_E_ARGUMENT, p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_NAL_WORDS, 4, 0));
+    OK(p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_NAL_WORDS, P2PGATE_SELECT_INTRA, 0));
+    memcpy(splitter_copy, splitter, sizeof splitter);
+    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_next(splitter_copy, recording, length, 1, &span));
     GIVES(P2PGATE_E_NULL, p2pgate_splitter_next(NULL, recording, length, 1, &span));
-    GIVES(P2PGATE_E_NULL, p2pgate_splitter_next(&splitter, NULL, 1, 1, &span));
-    GIVES(P2PGATE_E_NULL, p2pgate_splitter_next(&splitter, recording, length, 1, NULL));
-    GIVES(P2PGATE_E_ARGUMENT, p2pgate_splitter_next(&splitter, recording, SIZE_MAX, 1, &span));
-    GIVES(P2PGATE_E_NULL, p2pgate_splitter_counts(&splitter, NULL));
+    GIVES(P2PGATE_E_NULL, p2pgate_splitter_next(splitter, NULL, 1, 1, &span));
+    GIVES(P2PGATE_E_NULL, p2pgate_splitter_next(splitter, recording, length, 1, NULL));
+    GIVES(P2PGATE_E_ARGUMENT, p2pgate_splitter_next(splitter, recording, SIZE_MAX, 1, &span));
+    GIVES(P2PGATE_E_NULL, p2pgate_splitter_counts(splitter, NULL));
     GIVES(P2PGATE_E_NULL, p2pgate_splitter_counts(NULL, &counts));
-    GIVES(P2PGATE_NOTHING, p2pgate_splitter_next(&splitter, NULL, 0, 0, &span));
+    GIVES(P2PGATE_NOTHING, p2pgate_splitter_next(splitter, NULL, 0, 0, &span));
     CHECK(untouched(&span, sizeof span) && untouched(&counts, sizeof counts));
 
     GIVES(P2PGATE_E_OBJECT, p2pgate_writer_record(&writer, 0, recording, 1, head, sizeof head, &head_length));
@@ -166,7 +166,7 @@ static void split(size_t length)
         add(which, head, head_length);
     }
     while (at < length) {
-        p2pgate_result_t result = p2pgate_splitter_next(&splitter, recording + at, there - at, there == length, &span);
+        p2pgate_result_t result = p2pgate_splitter_next(splitter, recording + at, there - at, there == length, &span);
         if (result == P2PGATE_NOTHING) {
             CHECK(there < length && there - at < P2PGATE_SPLITTER_WINDOW);
             there = there + 777 < length ? there + 777 : length;
@@ -181,12 +181,12 @@ static void split(size_t length)
     OK(p2pgate_writer_finish(&writer, head, sizeof head, &head_length));
     add(0, head, head_length);
     add(1, head, head_length);
-    OK(p2pgate_splitter_counts(&splitter, &counts));
+    OK(p2pgate_splitter_counts(splitter, &counts));
     CHECK(counts.intra == 2 && counts.predicted == 3 && counts.bidirectional == 5 && counts.bytes == length);
     CHECK(counts.container == P2PGATE_CONTAINER_ES && counts.codec == P2PGATE_CODEC_MPEG2 && counts.packet_size == 0);
     CHECK(file_lengths[0] < length / 3 && file_lengths[1] > length / 2);
-    OK(p2pgate_splitter_deinit(&splitter));
-    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_next(&splitter, recording, length, 1, &span));
+    OK(p2pgate_splitter_deinit(splitter));
+    GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_next(splitter, recording, length, 1, &span));
     OK(p2pgate_writer_deinit(&writer));
     GIVES(P2PGATE_E_OBJECT, p2pgate_writer_deinit(&writer));
 }

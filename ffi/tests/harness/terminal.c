@@ -347,8 +347,8 @@ void test_terminal_calls(void)
         CHECK(terminal[word] == 0);
     all_give(P2PGATE_E_OBJECT, terminal);
     /* Another kind of object is none either. */
-    p2pgate_splitter_t splitter;
-    OK(p2pgate_splitter_init(&splitter, 0, 0));
-    all_give(P2PGATE_E_OBJECT, splitter.words);
-    OK(p2pgate_splitter_deinit(&splitter));
+    uint64_t splitter[P2PGATE_SPLITTER_NAL_WORDS];
+    OK(p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_NAL_WORDS, 0, 0));
+    all_give(P2PGATE_E_OBJECT, splitter);
+    OK(p2pgate_splitter_deinit(splitter));
 }
