@@ -3,8 +3,11 @@
 
 #[path = "mpeg/cases.rs"]
 mod cases;
+#[path = "mpeg/damage.rs"]
+mod damage;
 #[path = "mpeg/edges.rs"]
 mod edges;
+#[cfg_attr(not(feature = "nal"), allow(dead_code))]
 #[path = "mpeg/nal.rs"]
 mod nal;
 #[path = "mpeg/nal_cases.rs"]
@@ -22,6 +25,7 @@ use p2pgate::mpeg::{
 };
 use proptest::prelude::*;
 
+use self::damage::Arrived;
 use self::streams::{AUDIO, PMT, Random, Syntax, VIDEO};
 
 /// What the splitter says of each byte when `data` comes in pieces, whose sizes `piece` gives.
@@ -257,7 +261,8 @@ proptest! {
     #[test]
     fn v10b_damaged_streams_do_not_depend_on_the_chunking(seed: u64) {
         let random = &mut Random(seed);
-        let data = damage(random, &any_stream(seed)).into_iter().map(|(byte, ..)| byte).collect::<Vec<u8>>();
+        let Any { data, size, .. } = any_stream(seed);
+        let data = damage::damage(random, &data, size, 5).into_iter().map(|(byte, ..)| byte).collect::<Vec<u8>>();
         let whole = parts(&data);
         let most = [1, 3, 60, 700, 5000][random.below(5)];
         prop_assert!(parts_by(&data, || 1 + random.below(most)).0 == whole);
@@ -283,39 +288,6 @@ proptest! {
         let by = parts_by(&data, || 1 + random.below(90)).0;
         prop_assert!(by == whole);
     }
-}
-
-/// A byte, where it was, and whether a bit of it was flipped.
-type Hit = (u8, usize, bool);
-
-/// Loses and repeats packets, flips bits and cuts.
-fn damage(random: &mut Random, &Any { ref data, size, .. }: &Any) -> Vec<Hit> {
-    let mut out: Vec<Hit> = (0..).zip(data).map(|(at, &byte)| (byte, at, false)).collect();
-    for _ in 0..if size > 1 { random.below(5) } else { 0 } {
-        let first = random.below(out.len() / size);
-        let packets = first * size..((first + 1 + random.below(4)) * size).min(out.len());
-        if random.one_in(2) {
-            out.drain(packets);
-        } else {
-            let again = out[packets.clone()].to_vec();
-            out.splice(packets.start..packets.start, again);
-        }
-    }
-    // Packets of a fixed size are cut once: cut twice, two of them could be joined to one that looks whole.
-    let mut cuts = if size > 1 { 1 } else { 5 };
-    for _ in 0..1 + random.below(5) {
-        let at = random.below(out.len());
-        match random.below(5) {
-            3 if cuts > 0 => {
-                out.drain(at..(at + 1 + random.below(180)).min(out.len()));
-                cuts -= 1;
-            }
-            4 if random.one_in(2) => drop(out.drain(..at / 8)),
-            4 => out.truncate(out.len() - at / 8),
-            _ => out[at] = (out[at].0 ^ 1 << random.below(8), out[at].1, true),
-        }
-    }
-    out
 }
 
 /// The I-pictures of an undamaged stream of MPEG-1 or MPEG-2.
@@ -353,29 +325,26 @@ fn v10b_damage_never_puts_an_i_picture_into_rest() {
     let (mut renamed, mut misread) = (0, 0);
     for seed in 0..SEEDS {
         let stream = any_stream(seed);
-        let damaged = damage(&mut Random(!seed), &stream);
+        let damaged = damage::damage(&mut Random(!seed), &stream.data, stream.size, 5);
         let data: Vec<u8> = damaged.iter().map(|&(byte, ..)| byte).collect();
         let said = parts(&data);
-        let mut there: HashSet<usize> = damaged.iter().map(|&(_, at, _)| at).collect();
-        damaged.iter().filter(|(.., hit)| *hit).for_each(|(_, at, _)| {
-            there.remove(at);
-        });
+        let arrived = damage::arrived(stream.data.len(), &damaged);
+        let there = |at: usize| arrived[at] == Arrived::Whole;
         let clear =
             damaged.iter().zip(&said).filter(|(_, said)| said.class(Selection::Intra, false) == Class::Rest);
         let clear: HashSet<usize> = clear.map(|(&(_, at, _), _)| at).collect();
         // A wrong bit in a packet's stream_id makes video sound, which no one can tell before the next start code.
         let original = &stream.data;
         let named = stream.size > 1
-            || (3..original.len())
-                .all(|at| there.contains(&at) || !original[..=at].ends_with(&[0, 0, 1, 0xe0]));
+            || (3..original.len()).all(|at| there(at) || !original[..=at].ends_with(&[0, 0, 1, 0xe0]));
         // Where the type is in a slice's header, a parameter set says.
-        let readable = stream.sets.iter().all(|at| there.contains(at));
+        let readable = stream.sets.iter().all(|at| there(*at));
         for Intra { places, head } in &stream.intra {
             // The zeros that it begins with say nothing.
             let in_clear = places[2..].iter().filter(|at| clear.contains(at)).count();
             if !named {
                 renamed += usize::from(in_clear > 0);
-            } else if !places[..*head].iter().all(|at| there.contains(at)) {
+            } else if !places[..*head].iter().all(|at| there(*at)) {
                 beheaded += 1;
                 spilt += usize::from(in_clear > 0);
             } else if !readable {
