@@ -377,3 +377,13 @@ fn v10b_merging_refuses_what_does_not_belong_together() {
     let [[first, _], [_, second]] = [recording(1), recording(2)];
     assert_eq!(merge(&[first, second], 64), Err(MergeError::WrongPair));
 }
+
+#[test]
+fn v10b_mp4_and_quicktime_files_are_known_and_sealed() {
+    for head in [&b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2"[..], b"\0\0\0\x08wide\0\0\0\0mdat"] {
+        let data = [head, &streams::video(&mut Random(1), Syntax::Mpeg2, 9)].concat();
+        let (said, splitter) = parts_by(&data, || 999);
+        assert_eq!((splitter.container(), splitter.codec()), (Container::Mp4, Codec::Unknown));
+        assert!(said.iter().all(|&part| part == Part::Undecided));
+    }
+}
