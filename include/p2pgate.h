@@ -453,6 +453,9 @@
 // A transport stream.
 #define P2PGATE_CONTAINER_TS 3
 
+// An MP4 or QuickTime file: all is sealed.
+#define P2PGATE_CONTAINER_MP4 4
+
 // No video coding that is known.
 #define P2PGATE_CODEC_UNKNOWN 0
 
@@ -462,17 +465,17 @@
 // ISO/IEC 13818-2.
 #define P2PGATE_CODEC_MPEG2 2
 
-// ISO/IEC 14496-10; not split, so sealed.
+// ISO/IEC 14496-10; sealed as a whole by a library built without the feature `nal`.
 #define P2PGATE_CODEC_H264 3
 
-// ISO/IEC 23008-2; not split, so sealed.
+// ISO/IEC 23008-2; sealed as a whole by a library built without the feature `nal`.
 #define P2PGATE_CODEC_HEVC 4
 
 // A window of this many bytes always gives a span: the most that the application has to keep.
 #define P2PGATE_SPLITTER_WINDOW 4096
 
 // Words of a splitter.
-#define P2PGATE_SPLITTER_WORDS 124
+#define P2PGATE_SPLITTER_WORDS 256
 
 // Words of a terminal besides its places; see P2PGATE_TERMINAL_WORDS.
 #define P2PGATE_CORE_WORDS 384
