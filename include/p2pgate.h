@@ -456,6 +456,9 @@
 // A transport stream.
 #define P2PGATE_CONTAINER_TS 3
 
+// An MP4 or QuickTime file: all is sealed.
+#define P2PGATE_CONTAINER_MP4 4
+
 // No video coding that is known.
 #define P2PGATE_CODEC_UNKNOWN 0
 
@@ -465,10 +468,10 @@
 // ISO/IEC 13818-2.
 #define P2PGATE_CODEC_MPEG2 2
 
-// ISO/IEC 14496-10; not split, so sealed.
+// ISO/IEC 14496-10; sealed as a whole by a library built without the feature `nal`.
 #define P2PGATE_CODEC_H264 3
 
-// ISO/IEC 23008-2; not split, so sealed.
+// ISO/IEC 23008-2; sealed as a whole by a library built without the feature `nal`.
 #define P2PGATE_CODEC_HEVC 4
 
 // A window of this many bytes always gives a span: the most that the application has to keep.

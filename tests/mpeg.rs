@@ -3,6 +3,15 @@
 
 #[path = "mpeg/cases.rs"]
 mod cases;
+#[path = "mpeg/damage.rs"]
+mod damage;
+#[path = "mpeg/edges.rs"]
+mod edges;
+#[cfg_attr(not(feature = "nal"), allow(dead_code))]
+#[path = "mpeg/nal.rs"]
+mod nal;
+#[path = "mpeg/nal_cases.rs"]
+mod nal_cases;
 #[path = "mpeg/plain.rs"]
 mod plain;
 #[path = "mpeg/streams.rs"]
@@ -16,6 +25,7 @@ use p2pgate::mpeg::{
 };
 use proptest::prelude::*;
 
+use self::damage::Arrived;
 use self::streams::{AUDIO, PMT, Random, Syntax, VIDEO};
 
 /// What the splitter says of each byte when `data` comes in pieces, whose sizes `piece` gives.
@@ -97,19 +107,70 @@ fn merge(files: &[Vec<u8>; 2], piece: usize) -> Result<Vec<u8>, MergeError> {
     }
 }
 
-/// A stream of any container, and the size of its packets if they have one.
-fn any_stream(seed: u64) -> (Vec<u8>, usize) {
+/// A stream of any container.
+struct Any {
+    data: Vec<u8>,
+    /// The size of its packets if they have one, else 1.
+    size: usize,
+    /// The pictures or slices that are I: the places of their bytes, headers of packets left out.
+    intra: Vec<Intra>,
+    /// The places of parameter sets.
+    sets: Vec<usize>,
+}
+
+struct Intra {
+    places: Vec<usize>,
+    /// How many of the bytes have to arrive to know them as I.
+    head: usize,
+}
+
+fn any_stream(seed: u64) -> Any {
     let random = &mut Random(seed);
-    let syntax = if random.one_in(2) { Syntax::Mpeg1 } else { Syntax::Mpeg2 };
+    let codecs = [Codec::Mpeg1, Codec::Mpeg2, Codec::H264, Codec::Hevc];
+    let codec = codecs[random.below(if cfg!(feature = "nal") { 4 } else { 2 })];
+    if let Codec::H264 | Codec::Hevc = codec {
+        return any_nal(random, codec);
+    }
+    let syntax = if codec == Codec::Mpeg1 { Syntax::Mpeg1 } else { Syntax::Mpeg2 };
     let video = streams::video(random, syntax, 12);
-    match random.below(6) {
+    let (data, size) = match random.below(6) {
         0 => (video, 1),
         1 => (streams::program_stream(random, &video, true), 1),
         2 => (streams::program_stream(random, &video, false), 1),
         3 => (streams::transport_stream(random, &video, 188), 188),
         4 => (streams::transport_stream(random, &video, 192), 192),
         _ => (streams::transport_stream(random, &video, 204), 204),
+    };
+    let intra = intra_pictures(&data, size);
+    Any { data, size, intra, sets: Vec::new() }
+}
+
+fn any_nal(random: &mut Random, codec: Codec) -> Any {
+    let stream = nal::stream(random, codec, 12);
+    let (data, size) = match [1, 188, 192, 204][random.below(4)] {
+        1 => (stream.data(), 1),
+        size => {
+            let kind = if codec == Codec::Hevc { 0x24 } else { 0x1b };
+            (streams::transport_stream_of(random, &stream.data(), size, kind), size)
+        }
+    };
+    let places = match size {
+        1 => (0..data.len()).collect(),
+        _ => plain::transport(&data, size, &[VIDEO], &[]).video.remove(0).1,
+    };
+    let (mut intra, mut sets, mut start) = (Vec::new(), Vec::new(), 0);
+    for unit in &stream.units {
+        let places = &places[start..start + unit.bytes.len()];
+        match unit.bytes[3] {
+            _ if unit.slice && unit.part == Part::Intra => {
+                intra.push(Intra { places: places.to_vec(), head: places.len().min(14) });
+            }
+            0x67 | 0x68 | 0x42 | 0x44 => sets.extend(places),
+            _ => {}
+        }
+        start += unit.bytes.len();
     }
+    Any { data, size, intra, sets }
 }
 
 proptest! {
@@ -149,8 +210,48 @@ proptest! {
     }
 
     #[test]
+    #[cfg(feature = "nal")]
+    fn v10b_h264_and_hevc_as_the_one_who_made_them_knows(seed: u64, hevc: bool) {
+        let codec = if hevc { Codec::Hevc } else { Codec::H264 };
+        let stream = nal::stream(&mut Random(seed), codec, 20);
+        let data = stream.data();
+        let (said, splitter) = parts_by(&data, || data.len());
+        prop_assert!(said == stream.parts());
+        let counts = splitter.counts();
+        prop_assert_eq!([counts.i, counts.p, counts.b], stream.pictures);
+        prop_assert_eq!((splitter.container(), splitter.codec()), (Container::Es, codec));
+    }
+
+    #[test]
+    #[cfg(feature = "nal")]
+    fn v10b_h264_and_hevc_in_transport_streams(seed: u64, hevc: bool, size in prop::sample::select(vec![188, 192, 204])) {
+        let random = &mut Random(seed);
+        let codec = if hevc { Codec::Hevc } else { Codec::H264 };
+        let stream = nal::stream(random, codec, 20);
+        let data = streams::transport_stream_of(random, &stream.data(), size, if hevc { 0x24 } else { 0x1b });
+        let (said, splitter) = parts_by(&data, || data.len());
+        let layout = plain::transport(&data, size, &[VIDEO], &[AUDIO, 0x1fff, 0, PMT]);
+        plain::check_as(&said, &layout, |places| {
+            let mut parts = stream.parts();
+            let mut start = 0;
+            for units in stream.units.windows(2) {
+                start += units[0].bytes.len();
+                // A start code over two packets goes with the slice before it where that is so short that only its
+                // end tells its type.
+                for at in start..start + 3 {
+                    parts[at] = if said[places[at]] == units[0].part { units[0].part } else { parts[at] };
+                }
+            }
+            parts
+        });
+        let counts = splitter.counts();
+        prop_assert_eq!([counts.i, counts.p, counts.b], stream.pictures);
+        prop_assert_eq!((splitter.container(), splitter.codec()), (Container::Ts, codec));
+    }
+
+    #[test]
     fn v10b_segments_do_not_depend_on_the_chunking(seed: u64) {
-        let (data, _) = any_stream(seed);
+        let data = any_stream(seed).data;
         let whole = parts(&data);
         let random = &mut Random(seed);
         let most = [1, 3, 60, 700, 5000][random.below(5)];
@@ -160,7 +261,8 @@ proptest! {
     #[test]
     fn v10b_damaged_streams_do_not_depend_on_the_chunking(seed: u64) {
         let random = &mut Random(seed);
-        let data = damage(random, any_stream(seed)).into_iter().map(|(byte, _)| byte).collect::<Vec<u8>>();
+        let Any { data, size, .. } = any_stream(seed);
+        let data = damage::damage(random, &data, size, 5).into_iter().map(|(byte, ..)| byte).collect::<Vec<u8>>();
         let whole = parts(&data);
         let most = [1, 3, 60, 700, 5000][random.below(5)];
         prop_assert!(parts_by(&data, || 1 + random.below(most)).0 == whole);
@@ -188,38 +290,8 @@ proptest! {
     }
 }
 
-/// Loses and repeats packets, flips bits and cuts. Each byte comes with where it was, or `None` if it was hit.
-fn damage(random: &mut Random, (data, size): (Vec<u8>, usize)) -> Vec<(u8, Option<usize>)> {
-    let mut out: Vec<(u8, Option<usize>)> = data.into_iter().zip((0..).map(Some)).collect();
-    for _ in 0..if size > 1 { random.below(5) } else { 0 } {
-        let first = random.below(out.len() / size);
-        let packets = first * size..((first + 1 + random.below(4)) * size).min(out.len());
-        if random.one_in(2) {
-            out.drain(packets);
-        } else {
-            let again = out[packets.clone()].to_vec();
-            out.splice(packets.start..packets.start, again);
-        }
-    }
-    // Packets of a fixed size are cut once: cut twice, two of them could be joined to one that looks whole.
-    let mut cuts = if size > 1 { 1 } else { 5 };
-    for _ in 0..1 + random.below(5) {
-        let at = random.below(out.len());
-        match random.below(5) {
-            3 if cuts > 0 => {
-                out.drain(at..(at + 1 + random.below(180)).min(out.len()));
-                cuts -= 1;
-            }
-            4 if random.one_in(2) => drop(out.drain(..at / 8)),
-            4 => out.truncate(out.len() - at / 8),
-            _ => out[at] = (out[at].0 ^ 1 << random.below(8), None),
-        }
-    }
-    out
-}
-
-/// The bytes of each I-picture of an undamaged stream, headers of packets left out.
-fn intra_pictures(data: &[u8], size: usize) -> Vec<Vec<usize>> {
+/// The I-pictures of an undamaged stream of MPEG-1 or MPEG-2.
+fn intra_pictures(data: &[u8], size: usize) -> Vec<Intra> {
     let layout = match (size, data[3]) {
         (1, 0xba) => plain::program(data),
         (1, _) => plain::Layout { video: vec![(0, (0..data.len()).collect())], other: Vec::new() },
@@ -236,53 +308,60 @@ fn intra_pictures(data: &[u8], size: usize) -> Vec<Vec<usize>> {
             pictures.last_mut().unwrap().push(places[at]);
         }
     }
-    pictures
+    let slice = |places: &[usize]| {
+        let mut starts = places.windows(4);
+        starts.position(|at| [0, 1, 2, 3].map(|i| data[at[i]]) == [0, 0, 1, 1]).unwrap() + 4
+    };
+    pictures.into_iter().map(|places| Intra { head: slice(&places), places }).collect()
 }
 
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 6000;
 
-/// Of an I-picture whose start code and headers arrive, no byte travels in clear, whatever happens around them.
+/// Of an I-picture (in H.264 and HEVC: slice) whose start code and headers arrive, no byte travels in clear, whatever
+/// happens around them.
 #[test]
 fn v10b_damage_never_puts_an_i_picture_into_rest() {
     let (mut whole, mut beheaded, mut spilt) = (0, 0, 0);
-    let mut renamed = 0;
+    let (mut renamed, mut misread) = (0, 0);
     for seed in 0..SEEDS {
-        let (original, size) = any_stream(seed);
-        let damaged = damage(&mut Random(!seed), (original.clone(), size));
-        let data: Vec<u8> = damaged.iter().map(|&(byte, _)| byte).collect();
+        let stream = any_stream(seed);
+        let damaged = damage::damage(&mut Random(!seed), &stream.data, stream.size, 5);
+        let data: Vec<u8> = damaged.iter().map(|&(byte, ..)| byte).collect();
         let said = parts(&data);
-        let there: HashSet<usize> = damaged.iter().filter_map(|&(_, at)| at).collect();
+        let arrived = damage::arrived(stream.data.len(), &damaged);
+        let there = |at: usize| arrived[at] == Arrived::Whole;
         let clear =
             damaged.iter().zip(&said).filter(|(_, said)| said.class(Selection::Intra, false) == Class::Rest);
-        let clear: HashSet<usize> = clear.filter_map(|(&(_, at), _)| at).collect();
+        let clear: HashSet<usize> = clear.map(|(&(_, at, _), _)| at).collect();
         // A wrong bit in a packet's stream_id makes video sound, which no one can tell before the next start code.
-        let named = size > 1
-            || (3..original.len())
-                .all(|at| there.contains(&at) || !original[..=at].ends_with(&[0, 0, 1, 0xe0]));
-        for picture in intra_pictures(&original, size) {
+        let original = &stream.data;
+        let named = stream.size > 1
+            || (3..original.len()).all(|at| there(at) || !original[..=at].ends_with(&[0, 0, 1, 0xe0]));
+        // Where the type is in a slice's header, a parameter set says.
+        let readable = stream.sets.iter().all(|at| there(*at));
+        for Intra { places, head } in &stream.intra {
             // The zeros that it begins with say nothing.
-            let in_clear = picture[2..].iter().filter(|at| clear.contains(at)).count();
-            let slice = picture
-                .windows(4)
-                .position(|at| [0, 1, 2, 3].map(|i| original[at[i]]) == [0, 0, 1, 1])
-                .unwrap();
+            let in_clear = places[2..].iter().filter(|at| clear.contains(at)).count();
             if !named {
                 renamed += usize::from(in_clear > 0);
-            } else if picture[..slice + 4].iter().all(|at| there.contains(at)) {
+            } else if !places[..*head].iter().all(|at| there(*at)) {
+                beheaded += 1;
+                spilt += usize::from(in_clear > 0);
+            } else if !readable {
+                misread += usize::from(in_clear > 0);
+            } else {
                 whole += 1;
                 assert!(
                     in_clear == 0,
                     "seed {seed}: {in_clear} bytes of the I-picture at {} are in clear",
-                    picture[0]
+                    places[0]
                 );
-            } else {
-                beheaded += 1;
-                spilt += usize::from(in_clear > 0);
             }
         }
     }
     println!(
-        "{whole} I-pictures with their head, none in clear; {beheaded} without, {spilt} of them in clear in part, {renamed} by a wrong stream_id"
+        "{whole} I-pictures with their head, none in clear; {beheaded} without, {spilt} of them in clear in part, \
+         {renamed} by a wrong stream_id, {misread} by a wrong parameter set"
     );
-    assert!(whole > 4000 && beheaded > 500 && renamed < 10);
+    assert!(whole > 16_000 && beheaded > 1000 && renamed < 20 && misread < 20);
 }

@@ -26,6 +26,8 @@ pub const P2PGATE_CONTAINER_ES: u32 = 1;
 pub const P2PGATE_CONTAINER_PS: u32 = 2;
 /// A transport stream.
 pub const P2PGATE_CONTAINER_TS: u32 = 3;
+/// An MP4 or QuickTime file: all is sealed.
+pub const P2PGATE_CONTAINER_MP4: u32 = 4;
 
 /// No video coding that is known.
 pub const P2PGATE_CODEC_UNKNOWN: u32 = 0;
@@ -33,9 +35,9 @@ pub const P2PGATE_CODEC_UNKNOWN: u32 = 0;
 pub const P2PGATE_CODEC_MPEG1: u32 = 1;
 /// ISO/IEC 13818-2.
 pub const P2PGATE_CODEC_MPEG2: u32 = 2;
-/// ISO/IEC 14496-10; not split, so sealed.
+/// ISO/IEC 14496-10; sealed as a whole by a library built without the feature `nal`.
 pub const P2PGATE_CODEC_H264: u32 = 3;
-/// ISO/IEC 23008-2; not split, so sealed.
+/// ISO/IEC 23008-2; sealed as a whole by a library built without the feature `nal`.
 pub const P2PGATE_CODEC_HEVC: u32 = 4;
 
 /// A window of this many bytes always gives a span: the most that the application has to keep.
@@ -186,6 +188,7 @@ pub unsafe extern "C" fn p2pgate_splitter_counts(
                 Container::Es => P2PGATE_CONTAINER_ES,
                 Container::Ps => P2PGATE_CONTAINER_PS,
                 Container::Ts => P2PGATE_CONTAINER_TS,
+                Container::Mp4 => P2PGATE_CONTAINER_MP4,
             },
             codec: match splitter.codec() {
                 Codec::Unknown => P2PGATE_CODEC_UNKNOWN,

@@ -24,10 +24,10 @@ impl Avc {
         }
         match code & 0x1f {
             1 | 5 => Unit::Slice,
-            // SEI and sequence parameter sets, picture parameter set, access unit delimiter.
+            // SEI and sequence parameter sets, picture parameter set.
             6 | 7 => Unit::Starts { delimits: true, want: 0 },
             8 => Unit::Starts { delimits: true, want: 3 },
-            9 => Unit::Starts { delimits: true, want: 1 },
+            9 => Unit::Delimiter { want: 1 },
             // They may stand before each slice.
             13..=15 => Unit::Starts { delimits: false, want: 0 },
             // Ends of sequence and stream, filler.

@@ -17,6 +17,8 @@ pub(super) enum Probe {
     Ps { skip: usize, packs: bool },
     /// An elementary stream of H.264 or HEVC begins after `skip` bytes.
     Nal { skip: usize, codec: Codec },
+    /// An MP4 or QuickTime file.
+    Mp4,
     /// Nothing known begins within so many bytes.
     Nothing(usize),
 }
@@ -26,6 +28,9 @@ pub(super) fn probe(window: &[u8], first: bool, last: bool) -> Probe {
         return Probe::More;
     }
     let window = window.get(..MAX_LAG).unwrap_or(window);
+    if first && boxes(window) {
+        return Probe::Mp4;
+    }
     for skip in 0..window.len().min(STRETCH) {
         for (size, lead) in [(188, 0), (192, 4), (204, 0)] {
             if transport(window.get(skip + lead..).unwrap_or_default(), size) {
@@ -64,6 +69,12 @@ fn transport(bytes: &[u8], size: usize) -> bool {
     let there = bytes.iter().step_by(size).take(SYNCS).filter(|&&byte| byte == 0x47).count();
     // A short file may have fewer packets; then all of them, and no fewer than three.
     there >= SYNCS_NEEDED || (seen < SYNCS_NEEDED && there == seen && seen > 2)
+}
+
+/// Whether a file begins with a box (ISO/IEC 14496-12) that MP4 and QuickTime files begin with: its length, its type.
+fn boxes(window: &[u8]) -> bool {
+    let kinds = [*b"ftyp", *b"styp", *b"moov", *b"mdat", *b"wide", *b"free", *b"skip", *b"pnot"];
+    window.get(4..8).is_some_and(|kind| kinds.iter().any(|known| known == kind))
 }
 
 /// Profiles of H.264.

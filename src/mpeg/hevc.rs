@@ -36,11 +36,11 @@ impl Hevc {
         }
         match code >> 1 {
             0..=9 | 16..=21 => Unit::Slice,
-            // Video parameter set and SEI, sequence and picture parameter sets, access unit delimiter.
+            // Video parameter set and SEI, sequence and picture parameter sets.
             32 | 39 => Unit::Starts { delimits: true, want: 0 },
             33 => Unit::Starts { delimits: true, want: 64 },
             34 => Unit::Starts { delimits: true, want: 6 },
-            35 => Unit::Starts { delimits: true, want: 2 },
+            35 => Unit::Delimiter { want: 2 },
             // Ends of sequence and stream, filler, SEI of the picture before.
             36..=38 | 40 => Unit::GoesOn,
             _ => Unit::Unknown,
@@ -143,7 +143,7 @@ fn sequence(bits: &mut Bits) -> Option<(u32, u8)> {
     }
     let block = bits.number()?.checked_add(3 + bits.number()?).filter(|block| (3..=6).contains(block))?;
     let blocks = |length: u32| {
-        Some(length).filter(|length| (1..=65_535).contains(length)).map(|length| (length - 1 >> block) + 1)
+        Some(length).filter(|length| (1..=65_535).contains(length)).map(|length| ((length - 1) >> block) + 1)
     };
     let count = blocks(width)?.checked_mul(blocks(height)?)?;
     Some((set, (32 - (count - 1).leading_zeros()) as u8))

@@ -1,7 +1,13 @@
 //! Splitting MPEG recordings by picture type, and putting them together again (row V10b; claim 10).
 //!
 //! A [`Splitter`] says of every byte of an MPEG-1 or MPEG-2 elementary, program or transport stream whether it is to be
-//! sealed. It fails closed: [`Class::Rest`] is only what is positively a P or B picture or known not to be video.
+//! sealed; with the feature `nal`, of an H.264 or HEVC elementary (Annex B) or transport stream too. It fails closed:
+//! [`Class::Rest`] is only what is positively a P or B picture or known not to be video.
+//!
+//! In MPEG-1 and MPEG-2 a picture's header says its type, in H.264 and HEVC every slice says its own. So there each
+//! slice goes by its own type: a picture is sealed as a whole exactly if it is intra, that is if all of its slices are
+//! I, IDR or not, and of a picture of several types the I-slices are sealed. (To wait for a picture's last slice before
+//! anything is said of its first would take unbounded memory.) Pictures are counted by all of their slices.
 //! [`SegmentWriter`] and [`Merger`] keep the two classes in two files from which the recording can be rebuilt.
 //!
 //! The caller keeps the recording's bytes in a window: those not given out yet, oldest first, and new ones behind them.
@@ -72,20 +78,21 @@ pub enum Class {
 }
 
 /// What a byte belongs to. Sequence, group, extension and user data belong to the picture that they precede, a
-/// sequence end to the one that it follows, and a packet's headers to the payload that they carry.
+/// sequence end to the one that it follows, and a packet's headers to the payload that they carry; in H.264 and HEVC
+/// parameter sets, SEI and delimiters to the slice that they precede, filler and ends to the one that they follow.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, Default)]
 #[repr(u8)]
 pub enum Part {
     /// Damaged, reserved, scrambled, not yet or not at all understood.
     #[default]
     Undecided,
-    /// An I-picture.
+    /// An I-picture; in H.264 and HEVC an I-slice.
     Intra,
-    /// A P-picture.
+    /// A P-picture or slice.
     Predicted,
     /// A P-field that completes the frame of an I-field.
     SecondField,
-    /// A B-picture.
+    /// A B-picture or slice.
     Bidirectional,
     /// A D-picture of MPEG-1.
     DcOnly,
@@ -146,6 +153,8 @@ pub enum Container {
     Ps,
     /// A transport stream.
     Ts,
+    /// An MP4 or QuickTime file; all of it is sealed, since where its pictures lie is often said at its end only.
+    Mp4,
 }
 
 /// The coding of the first video stream whose pictures have been seen.
@@ -170,9 +179,9 @@ pub enum Codec {
 pub struct Counts {
     /// Coded I-pictures; a pair of fields counts as two pictures.
     pub i: u64,
-    /// Coded P-pictures.
+    /// Coded P-pictures; in H.264 and HEVC those with a P-slice and no B-slice.
     pub p: u64,
-    /// Coded B-pictures.
+    /// Coded B-pictures; in H.264 and HEVC those with a B-slice.
     pub b: u64,
     /// Coded D-pictures.
     pub d: u64,
@@ -395,6 +404,10 @@ impl Splitter {
                 }
                 (self.found.container, self.found.codec) = (Container::Es, codec);
                 len = skip;
+            }
+            Probe::Mp4 => {
+                self.mode = Mode::Sealed;
+                self.found.container = Container::Mp4;
             }
             Probe::Nothing(bytes) => {
                 self.mode =

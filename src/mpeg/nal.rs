@@ -32,6 +32,10 @@ pub(super) enum Unit {
         delimits: bool,
         want: u8,
     },
+    /// An access unit delimiter, with which the run begins; `want` bytes of it matter.
+    Delimiter {
+        want: u8,
+    },
     /// Goes with what comes before.
     GoesOn,
     Unknown,
@@ -265,6 +269,16 @@ impl Layer for Nal {
             Unit::Starts { delimits, want } => {
                 self.begin(State::Run);
                 self.delimited |= delimits;
+                self.want = want;
+            }
+            Unit::Delimiter { want } => {
+                if self.state == State::Run {
+                    // A slice is missing, which may lie in the run.
+                    backlog.retag(id, Tag::Is(Part::Undecided));
+                    self.state = State::Lost;
+                }
+                self.begin(State::Run);
+                self.delimited = true;
                 self.want = want;
             }
             Unit::GoesOn if self.state != State::Lost => backlog.retag(id, self.tag(id)),

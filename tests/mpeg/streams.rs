@@ -286,8 +286,13 @@ impl Mux {
     }
 
     pub fn tables(&mut self) {
+        self.tables_of(2);
+    }
+
+    /// `kind`: the video's stream_type.
+    pub fn tables_of(&mut self, kind: u8) {
         self.section(0, &pat(&[(1, PMT)]));
-        self.section(PMT, &pmt(1, &[(2, VIDEO, &[]), (3, AUDIO, &[])]));
+        self.section(PMT, &pmt(1, &[(kind, VIDEO, &[]), (3, AUDIO, &[])]));
     }
 
     pub fn null(&mut self) {
@@ -307,8 +312,13 @@ impl Mux {
 
 /// A transport stream with sound, null packets, repeated tables, and packets of any payload size.
 pub fn transport_stream(random: &mut Random, video: &[u8], size: usize) -> Vec<u8> {
+    transport_stream_of(random, video, size, 2)
+}
+
+/// `kind`: the video's stream_type.
+pub fn transport_stream_of(random: &mut Random, video: &[u8], size: usize, kind: u8) -> Vec<u8> {
     let mut mux = Mux::new(size);
-    mux.tables();
+    mux.tables_of(kind);
     let mut left = video;
     while !left.is_empty() {
         let len = (1 + random.below(1500)).min(left.len());
@@ -323,7 +333,7 @@ pub fn transport_stream(random: &mut Random, video: &[u8], size: usize) -> Vec<u
             match random.below(30) {
                 0 => mux.pes(AUDIO, 0xc0, &random.coded(400)),
                 1 => mux.null(),
-                2 => mux.tables(),
+                2 => mux.tables_of(kind),
                 3 => drop(mux.packet(VIDEO, &[], false, 0)),
                 4 => {
                     let twice = mux.out[mux.out.len() - size..].to_vec();

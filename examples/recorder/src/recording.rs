@@ -50,6 +50,15 @@ pub struct Scan {
     pub hash: Option<[u8; 32]>,
 }
 
+/// Why a recording in this container cannot be split, if it cannot.
+pub fn unsplittable(container: Container) -> Option<&'static str> {
+    match container {
+        Container::Unknown => Some("is no recording of MPEG-1, MPEG-2, H.264 or HEVC, so it cannot be split"),
+        Container::Mp4 => Some("is an MP4 file, which cannot be split"),
+        Container::Es | Container::Ps | Container::Ts => None,
+    }
+}
+
 /// Looks at a recording from end to end. `seal_rest`: what is no video counts as sealed too.
 pub fn scan(file: &File, seal_rest: bool, hash: bool) -> io::Result<Scan> {
     let mut pieces = Pieces::split(file.try_clone()?, seal_rest, 0, usize::MAX);

@@ -33,6 +33,21 @@ fn inspect_knows_what_it_does_not_know() {
     assert_eq!((code, &json["container"], &json["codec"]), (0, &"unknown".into(), &"unknown".into()));
 }
 
+/// The beginning of an MP4 file.
+const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2\0\0\0\x08mdat\0\0\x01\x65";
+
+#[test]
+fn v10b_mp4_files_are_known_and_not_split() {
+    in_folder(|folder, path| {
+        fs::write(path("a.mp4"), MP4).unwrap();
+        let (code, said) = run(&["inspect", &path("a.mp4"), "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((code, &json["container"], &json["packet"]), (0, &"mp4".into(), &serde_json::Value::Null));
+        assert_eq!(run(&["split", &path("a.mp4"), "--intra", &path("a"), "--rest", &path("b")]).0, 2);
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    });
+}
+
 fn in_folder(test: impl FnOnce(&Path, &dyn Fn(&str) -> String)) {
     let folder = tempfile::tempdir().unwrap();
     test(folder.path(), &|name| folder.path().join(name).to_str().unwrap().to_owned());
@@ -131,7 +146,7 @@ fn third_party_recordings_split_and_merge_bit_exact_and_counted_right() {
     let mut seen = 0;
     for line in manifest.lines().skip(1) {
         let fields: Vec<&str> = line.split('\t').collect();
-        let (name, codec) = (fields[0], fields[3]);
+        let name = fields[0];
         let file = media.join(name);
         in_folder(|folder, path| {
             let (a, b, out) = (path("a"), path("b"), path("out"));
@@ -145,7 +160,8 @@ fn third_party_recordings_split_and_merge_bit_exact_and_counted_right() {
             assert_eq!(run(&["merge", "--intra", &a, "--rest", &b, "--out", &out]).0, 0, "{name}");
             assert!(same(&folder.join("out"), &file), "{name}");
         });
-        if codec == "mpeg1video" || codec == "mpeg2video" {
+        // Of these the manifest has what ffprobe decodes.
+        if !["h264_IDR_lost.264", "h264_exiftool_192.mts"].contains(&name) {
             let json: serde_json::Value =
                 serde_json::from_str(&run(&["inspect", file.to_str().unwrap(), "--json"]).1).unwrap();
             let counts = ["i", "p", "b"].map(|kind| json["pictures"][kind].to_string());

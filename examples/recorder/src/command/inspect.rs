@@ -42,6 +42,7 @@ fn container(container: Container) -> &'static str {
         Container::Es => "es",
         Container::Ps => "ps",
         Container::Ts => "ts",
+        Container::Mp4 => "mp4",
     }
 }
 

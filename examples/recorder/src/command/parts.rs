@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use p2pgate::mpeg::{Class, Container, MergeError, Merger, SegmentWriter, Step};
+use p2pgate::mpeg::{Class, MergeError, Merger, SegmentWriter, Step};
 
 use crate::cli::{Merge, Split};
 use crate::failure::{Code, Failure};
-use crate::recording::Pieces;
+use crate::recording::{Pieces, unsplittable};
 use crate::state::Fresh;
 
 const BUFFER: usize = 256 << 10;
@@ -33,11 +33,8 @@ pub fn split(arguments: &Split) -> Result<(), Failure> {
         output.write(writer.record(piece.class, piece.bytes).as_ref())?;
         output.write(piece.bytes)?;
     }
-    if pieces.container() == Container::Unknown {
-        return Err(Failure::new(
-            Code::Usage,
-            format!("{} is no MPEG-1 or MPEG-2 recording, so it cannot be split", source.display()),
-        ));
+    if let Some(why) = unsplittable(pieces.container()) {
+        return Err(Failure::new(Code::Usage, format!("{} {why}", source.display())));
     }
     let end = writer.finish();
     intra.write(end.as_ref())?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use p2pgate::identifier::Identifier;
-use p2pgate::mpeg::{Class, Container};
+use p2pgate::mpeg::Class;
 use p2pgate::route::{Attribute as Wanted, Conditions, Path as By, Protection, Route, Way};
 use p2pgate::terminal::{Event, Offer, OfferError, SessionId, TransferFailure};
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use crate::failure::{Code, Failure};
 use crate::kinds::Kinds;
 use crate::node::{Node, Role, Watch};
 use crate::progress::Bars;
-use crate::recording::{Pictures, Pieces, Scan, scan};
+use crate::recording::{Pictures, Pieces, Scan, scan, unsplittable};
 use crate::state::State;
 
 /// With `auto`: smaller recordings go through the broker unless the user says another size.
@@ -162,14 +162,9 @@ impl Source {
         let name: String = name.chars().map(|c| if c.is_control() || c == '\\' { '_' } else { c }).collect();
         let wanted = wanted(arguments, &name)?;
         let scan = scan(&file, arguments.seal_rest, arguments.hash).map_err(cannot)?;
-        if wanted == Wanted::Split && scan.container == Container::Unknown {
-            return Err(Failure::new(
-                Code::Usage,
-                format!(
-                    "{} is no MPEG-1 or MPEG-2 recording, so it cannot be split: send it --as confidential",
-                    path.display()
-                ),
-            ));
+        if let Some(why) = unsplittable(scan.container).filter(|_| wanted == Wanted::Split) {
+            let text = format!("{} {why}: send it --as confidential", path.display());
+            return Err(Failure::new(Code::Usage, text));
         }
         let stamp = stamp(&metadata);
         let mut hash = Sha256::new();
