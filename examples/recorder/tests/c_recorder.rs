@@ -340,6 +340,28 @@ fn either_recorder_goes_on_with_the_others_folder() {
 }
 
 #[test]
+fn a_session_with_a_known_terminal_writes_nothing_but_the_recording() {
+    use std::os::unix::fs::MetadataExt;
+    let stage = pair();
+    // Each write makes a new file.
+    let stored = |name: &str| {
+        let file = fs::metadata(stage.path("carla").join(name)).unwrap();
+        (file.ino(), file.mtime(), file.mtime_nsec())
+    };
+    let mut receiving = Receiving::start(&stage, "carla", &[]);
+    let (seed, peers) = (stored("seed"), stored("peers"));
+    stage.send("anna", "carla", TEST_CARD, &[]);
+    assert!(same(&receiving.received(), TEST_CARD));
+    let pinned = stored("peers");
+    assert_ne!(pinned, peers, "the first session pins");
+    for _ in 0..2 {
+        stage.send("anna", "carla", TEST_CARD, &[]);
+        assert!(same(&receiving.received(), TEST_CARD));
+    }
+    assert_eq!((stored("seed"), stored("peers")), (seed, pinned));
+}
+
+#[test]
 fn its_command_line_is_checked() {
     let stage = Stage::new();
     for arguments in [
