@@ -48,7 +48,7 @@ fn build() -> String {
     must(
         Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()))
             .args(WARNINGS)
-            .arg("-D_POSIX_C_SOURCE=200809L")
+            .args(["-D_POSIX_C_SOURCE=200809L", "-D_FILE_OFFSET_BITS=64"])
             .args(flags.split_whitespace())
             .arg("-I")
             .arg(prefix.join("include"))
@@ -235,6 +235,22 @@ fn a_list_that_another_process_changed_counts_at_once() {
     let anna = stage.done("anna", "show", &[]);
     let key = anna.lines().find_map(|line| line.strip_prefix("fingerprint ")).unwrap();
     assert_eq!(done(&stage, "carla", "allow", &["--fingerprints"]), format!("anna={key}\n"));
+}
+
+#[test]
+fn m1_a_long_list_is_registered() {
+    let stage = pair();
+    // As many as it has places for but one, each as long as may be.
+    let mut names: Vec<String> = (0..62).map(|number| format!("{number:0128}")).collect();
+    names.push("anna".to_owned());
+    done(&stage, "carla", "allow", &["--create", &names.join(",")]);
+    assert_eq!(done(&stage, "carla", "allow", &[]).lines().count(), 63);
+    let mut receiving = Receiving::start(&stage, "carla", &[]);
+    stage.send("anna", "carla", TEST_CARD, &[]);
+    assert!(same(&receiving.received(), TEST_CARD));
+    names.extend(["one".to_owned(), "too many".to_owned()]);
+    let (code, text) = fails(&stage, "carla", "allow", &["--create", &names.join(",")]);
+    assert!(code == 6 && text.contains("the list is full"), "{text}");
 }
 
 #[test]
