@@ -10,6 +10,7 @@
 # --static-only no libp2pgate.so: for devices without a dynamic linker
 # --build-std   build Rust's core library too, where the Rust installation has its sources and not the target
 # --profile     Cargo's profile; without it `firmware`, which is small
+# What follows -- goes to cargo: -- --no-default-features leaves out what the library can do without.
 # DESTDIR in the environment goes before the prefix, as for make install.
 set -eu
 
@@ -19,6 +20,7 @@ prefix= target= cross= shared=yes build_std= profile=firmware
 fail() { echo "install.sh: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
+        --) shift; break ;;
         --static-only) shared= ;;
         --build-std) build_std=yes ;;
         --prefix | --target | --cross | --profile)
@@ -41,7 +43,7 @@ if [ -n "$cross" ]; then cc=${CC:-${cross}gcc}; else cc=${CC:-cc}; fi
 ar=${AR:-${cross}ar} objcopy=${OBJCOPY:-${cross}objcopy}
 
 # The library as Rust makes it: all of it, and half of Rust's core.
-set -- rustc --quiet --locked --manifest-path "$package/Cargo.toml" --profile "$profile" --features panic-handler --crate-type staticlib
+set -- rustc --quiet --locked --manifest-path "$package/Cargo.toml" --profile "$profile" --features panic-handler --crate-type staticlib "$@"
 [ -z "$target" ] || set -- "$@" --target "$target"
 [ -z "$build_std" ] || { set -- "$@" -Zbuild-std=core; export RUSTC_BOOTSTRAP=1; }
 "${CARGO:-cargo}" "$@"

@@ -128,7 +128,7 @@ static int is_list_stale(const struct app *app)
 /* P2PGATE_EVENT_PERSIST. If another process has stored a newer list, that counts; what is pinned here alone is kept. */
 static void persist(struct app *app)
 {
-    const int file = lock(app);
+    const int file = app->is_locked ? -1 : lock(app);
 
     if (is_list_stale(app)) {
         uint8_t ours[P2PGATE_BLOB_LENGTH(RECORDER_PEERS)];
@@ -140,7 +140,8 @@ static void persist(struct app *app)
             p2pgate_terminal_adopt_pins(app->node.terminal, ours, length);
     }
     store_list(app);
-    close(file);
+    if (file >= 0)
+        close(file);
     p2pgate_terminal_persisted(app->node.terminal);
 }
 
@@ -154,9 +155,10 @@ void app_permit(struct app *app, int create, const p2pgate_entry_t *add, size_t 
                     : p2pgate_terminal_permit(app->node.terminal, add, add_count, remove, remove_count);
     if (result != P2PGATE_OK)
         die(EXIT_REFUSED, "the list stays as it was: %s", p2pgate_strerror(result));
-    store_list(app);
+    app->is_locked = 1;
+    node_work(&app->node); /* P2PGATE_EVENT_PERSIST stores it */
+    app->is_locked = 0;
     close(file);
-    node_work(&app->node);
 }
 
 /* --- the terminal ------------------------------------------------------------------------------------------------------------------------------------ */

@@ -36,6 +36,7 @@ struct app {
     struct identity identity;
     struct node node;
     struct state_version peers; /* of the file as last read or written */
+    int is_locked; /* the folder, for a change of the list */
     int listens;
     int online, relay; /* the broker is there; and it relays */
     uint32_t offline;  /* why it isn't: P2PGATE_OFFLINE_..., 0 if nothing was heard */

@@ -14,23 +14,10 @@ try() { # TARGET CROSS QEMU
     CARGO_TARGET_DIR=$target/arm RUSTC=/usr/bin/rustc "$root/ffi/install.sh" --prefix "$prefix" --target "$1" --cross "$2-" --build-std
     make -C "$here" --always-make --no-print-directory CC="$2-gcc" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" STATIC=1 \
         PROGRAM="$prefix/recorder"
-    file=$(readelf -h "$prefix/recorder" | grep Machine:)
-    echo "$1: ${file##*: }"
+    machine=$(readelf -h "$prefix/recorder" | grep Machine:)
+    echo "$1: ${machine##*: }"
     P2PGATE_C_RECORDER="$3 -L /usr/$2 $prefix/recorder" cargo test --quiet --manifest-path "$root/Cargo.toml" \
         -p p2pgate-recorder --test c_recorder
-}
-
-try() { # TARGET CROSS QEMU
-    prefix=$target/arm/prefix-$1
-    CARGO_TARGET_DIR=$target/arm RUSTC=/usr/bin/rustc "$root/ffi/install.sh" --prefix "$prefix" --target "$1" --cross "$2-" --build-std
-    make -C "$here" --always-make --no-print-directory CC="$2-gcc" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" STATIC=1 \
-        PROGRAM="$prefix/recorder"
-    file=$(readelf -h "$prefix/recorder" | grep Machine:)
-    echo "$1: ${file##*: }"
-    for test in p8_ who_is_not another_key v12_ a_received_name; do
-        P2PGATE_C_RECORDER="$3 -L /usr/$2 $prefix/recorder" cargo test --quiet --manifest-path "$root/Cargo.toml" \
-            -p p2pgate-recorder --test c_recorder -- "$test"
-    done
 }
 
 try armv7-unknown-linux-gnueabihf arm-linux-gnueabihf qemu-arm

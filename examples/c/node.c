@@ -36,6 +36,7 @@ static void begin(struct wire *wire, uint32_t link, int phase)
     wire->to_broker = 0;
     wire->start = wire->end = 0;
     wire->need = 1;
+    wire->out = wire->output;
     wire->out_start = wire->out_end = 0;
 }
 
@@ -91,7 +92,8 @@ static void close_wire(struct node *node, uint32_t link)
         return;
     /* A lane is closed when its transfer is over: what waits for it must not hold up the next one. */
     drop_frame(node, link);
-    if (wire->phase != WIRE_OPEN) {
+    /* Nor may a list that nobody reads any more hold up the next link's. */
+    if (wire->phase != WIRE_OPEN || wire->out == node->list) {
         wire->phase = WIRE_CLOSING;
         lost(node, wire);
         return;
@@ -131,6 +133,23 @@ static int write_some(int slot, const uint8_t *bytes, size_t *start, size_t end)
     return 0;
 }
 
+/* What the terminal says next on a link. */
+static int fill(struct node *node, struct wire *wire)
+{
+    p2pgate_result_t result;
+
+    wire->out = wire->output;
+    result = p2pgate_terminal_poll_transmit(node->terminal, wire->link, wire->output, sizeof wire->output, net_now(), &wire->out_end);
+    if (result == P2PGATE_E_BUFFER) { /* only a list is as long as that, and only the control link tells it */
+        wire->out = node->list;
+        result = p2pgate_terminal_poll_transmit(node->terminal, wire->link, node->list, sizeof node->list, net_now(), &wire->out_end);
+    }
+    wire->out_start = 0;
+    if (result != P2PGATE_OK)
+        wire->out_end = 0;
+    return result == P2PGATE_OK;
+}
+
 /* What the terminal has to say on a link, one buffer after the other as they are written; then the frame that waits for it. */
 static int transmit(struct node *node, struct wire *wire)
 {
@@ -138,8 +157,7 @@ static int transmit(struct node *node, struct wire *wire)
     int any = 0;
 
     for (;;) {
-        size_t length;
-        if (write_some(slot, wire->output, &wire->out_start, wire->out_end) < 0) {
+        if (write_some(slot, wire->out, &wire->out_start, wire->out_end) < 0) {
             lost(node, wire);
             return 1;
         }
@@ -149,10 +167,8 @@ static int transmit(struct node *node, struct wire *wire)
             lost(node, wire);
             return 1;
         }
-        if (p2pgate_terminal_poll_transmit(node->terminal, wire->link, wire->output, sizeof wire->output, net_now(), &length) != P2PGATE_OK)
+        if (!fill(node, wire))
             break;
-        wire->out_start = 0;
-        wire->out_end = length;
         any = 1;
     }
     if (node->frame_link == wire->link && node->frame_start < node->frame_end &&

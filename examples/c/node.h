@@ -20,7 +20,8 @@
 #define NODE_FRAME (RECORDER_PAYLOAD + P2PGATE_LANE_OVERHEAD)
 /* A record with its length, or a frame with its. */
 #define NODE_INPUT (4 + (NODE_FRAME > NODE_RECORD ? NODE_FRAME : NODE_RECORD))
-#define NODE_OUTPUT P2PGATE_TRANSMIT_LENGTH(RECORDER_PEERS)
+/* What the terminal says at once, but for a long list. */
+#define NODE_OUTPUT 1200
 
 /* One connection: its number is the terminal's, its place in the table is the network's. */
 struct wire {
@@ -29,7 +30,8 @@ struct wire {
     int to_broker;
     uint64_t close_by;              /* closing: when it is closed whatever is left to write */
     size_t start, end, need;        /* of `input`: what is there, and from how many bytes on it makes sense */
-    size_t out_start, out_end;      /* of `output`: what is still to be written */
+    const uint8_t *out;             /* `output`, or the node's `list` */
+    size_t out_start, out_end;      /* of it: what is still to be written */
     uint8_t input[NODE_INPUT];
     uint8_t output[NODE_OUTPUT];
 };
@@ -50,6 +52,8 @@ struct node {
     unsigned broker_try;
     int listens;
     int busy; /* there is more to do at once */
+    /* The list of permitted terminals, when the control link tells it. */
+    uint8_t list[P2PGATE_TRANSMIT_LENGTH(RECORDER_PEERS)];
     /* The one frame that was sealed and is not written yet: its part of the buffer. */
     uint32_t frame_link;
     size_t frame_start, frame_end;

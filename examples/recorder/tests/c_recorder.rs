@@ -48,7 +48,7 @@ fn build() -> String {
     must(
         Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()))
             .args(WARNINGS)
-            .arg("-D_POSIX_C_SOURCE=200809L")
+            .args(["-D_POSIX_C_SOURCE=200809L", "-D_FILE_OFFSET_BITS=64"])
             .args(flags.split_whitespace())
             .arg("-I")
             .arg(prefix.join("include"))
@@ -238,6 +238,22 @@ fn a_list_that_another_process_changed_counts_at_once() {
 }
 
 #[test]
+fn m1_a_long_list_is_registered() {
+    let stage = pair();
+    // As many as it has places for but one, each as long as may be.
+    let mut names: Vec<String> = (0..62).map(|number| format!("{number:0128}")).collect();
+    names.push("anna".to_owned());
+    done(&stage, "carla", "allow", &["--create", &names.join(",")]);
+    assert_eq!(done(&stage, "carla", "allow", &[]).lines().count(), 63);
+    let mut receiving = Receiving::start(&stage, "carla", &[]);
+    stage.send("anna", "carla", TEST_CARD, &[]);
+    assert!(same(&receiving.received(), TEST_CARD));
+    names.extend(["one".to_owned(), "too many".to_owned()]);
+    let (code, text) = fails(&stage, "carla", "allow", &["--create", &names.join(",")]);
+    assert!(code == 6 && text.contains("the list is full"), "{text}");
+}
+
+#[test]
 fn v12_it_is_busy_by_its_load_limit() {
     let stage = pair();
     let busy = Receiving::start(&stage, "carla", &["--load-limit", "0"]);
@@ -337,6 +353,28 @@ fn either_recorder_goes_on_with_the_others_folder() {
     let status = eventually(|| receiving.child.try_wait().unwrap());
     assert!(status.success());
     assert!(done(&stage, "carla", "allow", &["--fingerprints"]).starts_with("anna="));
+}
+
+#[test]
+fn a_session_with_a_known_terminal_writes_nothing_but_the_recording() {
+    use std::os::unix::fs::MetadataExt;
+    let stage = pair();
+    // Each write makes a new file.
+    let stored = |name: &str| {
+        let file = fs::metadata(stage.path("carla").join(name)).unwrap();
+        (file.ino(), file.mtime(), file.mtime_nsec())
+    };
+    let mut receiving = Receiving::start(&stage, "carla", &[]);
+    let (seed, peers) = (stored("seed"), stored("peers"));
+    stage.send("anna", "carla", TEST_CARD, &[]);
+    assert!(same(&receiving.received(), TEST_CARD));
+    let pinned = stored("peers");
+    assert_ne!(pinned, peers, "the first session pins");
+    for _ in 0..2 {
+        stage.send("anna", "carla", TEST_CARD, &[]);
+        assert!(same(&receiving.received(), TEST_CARD));
+    }
+    assert_eq!((stored("seed"), stored("peers")), (seed, pinned));
 }
 
 #[test]
