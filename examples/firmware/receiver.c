@@ -46,8 +46,8 @@ static uint64_t terminal[P2PGATE_TERMINAL_WORDS(SESSIONS, PEERS)];
 static uint8_t out[P2PGATE_TRANSMIT_LENGTH(PEERS)];
 static size_t out_length, out_at;
 static unsigned out_channel;
-/* Counts whatever goes on: a link that is blocked is tried again after that. */
-static uint32_t turn;
+/* Counts whatever goes on: a link that is blocked is tried again after that, and the terminal asked what to write. */
+static uint32_t turn, transmitted;
 static uint32_t ringing;
 static bool working;
 /* Four times the load, per cent, and when it is measured next. */
@@ -471,6 +471,7 @@ static bool serve(struct channel *channel)
         if (channel->phase != CLOSING) {
             p2pgate_terminal_link_closed(terminal, channel->link, milliseconds());
             hang_up(channel);
+            turn++;
         }
         channel->phase = FREE;
         any = true;
@@ -478,31 +479,38 @@ static bool serve(struct channel *channel)
     return any;
 }
 
+/* Writes on; true once nothing waits to be written. */
+static bool has_written(void)
+{
+    out_at += uart_write(out_channel, out + out_at, out_length - out_at);
+    return out_at == out_length;
+}
+
 /* Writes what the terminal gives, as fast as the UARTs take it. */
 static bool transmit(void)
 {
     bool any = false;
+    if (!has_written() || transmitted == turn)
+        return false;
     for (struct channel *channel = channels; channel < channels + CHANNELS; channel++)
-        for (;;) {
-            out_at += uart_write(out_channel, out + out_at, out_length - out_at);
-            if (out_at < out_length)
-                return any;
-            if (channel->phase != OPEN)
-                break;
+        while (channel->phase == OPEN) {
             p2pgate_result_t result;
-            size_t length = 0;
+            size_t length;
             SPENDING(result = p2pgate_terminal_poll_transmit(terminal, channel->link, out, sizeof out, milliseconds(), &length));
-            out_channel = number_of(channel);
-            out_length = length;
-            out_at = 0;
-            channel->given += (uint32_t)length;
             if (result == P2PGATE_E_LINK_CLOSED)
                 hang_up(channel);
             if (result != P2PGATE_OK)
                 break;
+            out_channel = number_of(channel);
+            out_length = length;
+            out_at = 0;
+            channel->given += (uint32_t)length;
             turn++;
             any = true;
+            if (!has_written())
+                return any;
         }
+    transmitted = turn;
     return any;
 }
 
@@ -524,6 +532,7 @@ static bool take_lines(void)
         any = true;
         switch (line.kind) {
         case MODEM_OPENED:
+            turn++;
             if (channel->phase == OPENING) {
                 channel->phase = OPEN;
                 p2pgate_terminal_link_opened(terminal, channel->link, milliseconds());
@@ -537,6 +546,7 @@ static bool take_lines(void)
             ringing++;
             break;
         case MODEM_LISTENING:
+            turn++;
             listen_at(line.number);
             must("connect", p2pgate_terminal_connect(terminal, milliseconds()));
             break;
@@ -565,8 +575,10 @@ static void measure(void)
 static void keep_time(void)
 {
     uint64_t deadline;
-    if (p2pgate_terminal_poll_timeout(terminal, &deadline) == P2PGATE_OK && milliseconds() >= deadline)
+    if (p2pgate_terminal_poll_timeout(terminal, &deadline) == P2PGATE_OK && milliseconds() >= deadline) {
         SPENDING(must("timeout", p2pgate_terminal_handle_timeout(terminal, milliseconds())));
+        turn++;
+    }
 }
 
 int main(void)
