@@ -10,7 +10,7 @@
 /* Payload bytes of a frame, and of what a sender reads at a time. */
 #define PAYLOAD 4096
 /* Payload bytes of receiver.c's frames. */
-#define SMALL (1024 - P2PGATE_LANE_OVERHEAD)
+#define SMALL (640 - P2PGATE_LANE_OVERHEAD)
 /* What is authenticated besides, as in a lane: transfer, kind, segment, offset. */
 #define PLACE 21
 

@@ -13,7 +13,7 @@
 #define PEERS 4
 /* The largest record and frame that it takes; each link has a buffer for the larger of them and its length. */
 #define RECORD 512
-#define FRAME 1024
+#define FRAME 640
 #define BUFFER (FRAME + 4)
 /* Control link, peer link and two lanes. */
 #define CHANNELS 4
@@ -151,6 +151,25 @@ static const char *must_have(const char *text, const char *name, size_t *length)
     return value;
 }
 
+/* The list: as it was before the reset, or at first as configured. */
+static void set_list(const char *text)
+{
+    uint8_t blob[P2PGATE_BLOB_LENGTH(PEERS)];
+    p2pgate_entry_t entries[PEERS];
+    size_t count = 0, length;
+    const int stored = host_read("list", blob, sizeof blob);
+    if (stored >= 0) {
+        must("restore", p2pgate_terminal_restore(terminal, blob, (size_t)stored));
+        return;
+    }
+    memset(entries, 0, sizeof entries);
+    for (const char *name = text; count < PEERS && (name = setting(name, "permit", &length)) != NULL; count++, name += length) {
+        entries[count].identifier = name;
+        entries[count].identifier_length = length;
+    }
+    must("permit", p2pgate_terminal_permit_create(terminal, entries, count));
+}
+
 /* Makes the terminal of the configuration and of what outlasted the last reset. */
 static void set_up(void)
 {
@@ -191,21 +210,7 @@ static void set_up(void)
     }
     must("wipe", p2pgate_wipe(secret_key, sizeof secret_key));
 
-    /* The list: as it was, or at first as configured. */
-    uint8_t blob[P2PGATE_BLOB_LENGTH(PEERS)];
-    const int stored = host_read("list", blob, sizeof blob);
-    if (stored >= 0) {
-        must("restore", p2pgate_terminal_restore(terminal, blob, (size_t)stored));
-    } else {
-        p2pgate_entry_t entries[PEERS];
-        size_t count = 0;
-        memset(entries, 0, sizeof entries);
-        for (value = text; count < PEERS && (value = setting(value, "permit", &length)) != NULL; count++, value += length) {
-            entries[count].identifier = value;
-            entries[count].identifier_length = length;
-        }
-        must("permit", p2pgate_terminal_permit_create(terminal, entries, count));
-    }
+    set_list(text);
     const int ticket = host_read("ticket", out, sizeof out);
     if (ticket > 0)
         must("enrol", p2pgate_terminal_enrol(terminal, (const char *)out, (size_t)ticket));

@@ -38,7 +38,8 @@ fn build() -> Option<PathBuf> {
         }
     }
     let sources = Command::new("/usr/bin/rustc").args(["--print", "sysroot"]).output().unwrap();
-    let sources = Path::new(String::from_utf8(sources.stdout).unwrap().trim()).join("lib/rustlib/src/rust/library");
+    let sources =
+        Path::new(String::from_utf8(sources.stdout).unwrap().trim()).join("lib/rustlib/src/rust/library");
     if !sources.exists() {
         assert!(std::env::var_os(REQUIRED).is_none(), "there is no {}", sources.display());
         println!("skipped: there is no {}; examples/firmware/run installs what is needed", sources.display());
@@ -83,8 +84,7 @@ impl Device {
     /// Switches it on.
     pub fn start(stage: &Stage, image: &Path) -> Self {
         let folder = stage.path("device");
-        let paths: Vec<PathBuf> =
-            (0..=CHANNELS).map(|number| stage.path(&format!("uart{number}"))).collect();
+        let paths: Vec<PathBuf> = (0..=CHANNELS).map(|number| stage.path(&format!("uart{number}"))).collect();
         let listeners: Vec<UnixListener> = paths
             .iter()
             .map(|path| {
