@@ -9,9 +9,10 @@
 
 /* Payload bytes of a frame, and of what a sender reads at a time. */
 #define PAYLOAD 4096
+/* Payload bytes of receiver.c's frames. */
+#define SMALL (640 - P2PGATE_LANE_OVERHEAD)
 /* What is authenticated besides, as in a lane: transfer, kind, segment, offset. */
 #define PLACE 21
-#define SUITE P2PGATE_SUITE_AES_128_CTR_HMAC_SHA256_80
 
 static p2pgate_sealer_t sealer;
 static p2pgate_opener_t opener;
@@ -49,12 +50,12 @@ static uint64_t per_byte(const struct cost *cost)
     return cost->bytes == 0 ? 0 : (instructions(cost->ticks * 100) + cost->bytes / 2) / cost->bytes;
 }
 
-static void keys(void)
+static void keys(uint32_t suite)
 {
     uint8_t key[32];
     memset(key, 7, sizeof key);
-    must("sealer", p2pgate_sealer_init(&sealer, SUITE, 0, key, sizeof key));
-    must("opener", p2pgate_opener_init(&opener, SUITE, 0, key, sizeof key));
+    must("sealer", p2pgate_sealer_init(&sealer, suite, 0, key, sizeof key));
+    must("opener", p2pgate_opener_init(&opener, suite, 0, key, sizeof key));
 }
 
 /* Seals one frame and opens it, encrypted or readable. */
@@ -83,14 +84,28 @@ static void there_and_back(const uint8_t *bytes, size_t length, bool encrypted, 
 static void whole_frames(void)
 {
     struct cost seal = {0, 0}, open = {0, 0}, mark = {0, 0}, check = {0, 0};
+    struct cost small_seal = {0, 0}, small_open = {0, 0}, small_mark = {0, 0}, small_check = {0, 0};
     for (unsigned at = 0; at < 16; at++) {
         there_and_back(window, PAYLOAD, true, &seal, &open);
         there_and_back(window, PAYLOAD, false, &mark, &check);
+        there_and_back(window, SMALL, true, &small_seal, &small_open);
+        there_and_back(window, SMALL, false, &small_mark, &small_check);
     }
     say_figure("sealed_per_byte", per_byte(&seal));
     say_figure("opened_per_byte", per_byte(&open));
     say_figure("authenticated_per_byte", per_byte(&mark));
     say_figure("checked_per_byte", per_byte(&check));
+    keys(P2PGATE_SUITE_AES_128_GCM_SHA256_128);
+    struct cost gcm_seal = {0, 0}, gcm_open = {0, 0}, gcm_mark = {0, 0}, gcm_check = {0, 0};
+    for (unsigned at = 0; at < 16; at++) {
+        there_and_back(window, PAYLOAD, true, &gcm_seal, &gcm_open);
+        there_and_back(window, PAYLOAD, false, &gcm_mark, &gcm_check);
+    }
+    say_figure("gcm_opened_per_byte", per_byte(&gcm_open));
+    say_figure("gcm_checked_per_byte", per_byte(&gcm_check));
+    keys(P2PGATE_SUITE_AES_128_CTR_HMAC_SHA256_80);
+    say_figure("opened_in_small_frames_per_byte", per_byte(&small_open));
+    say_figure("checked_in_small_frames_per_byte", per_byte(&small_check));
 }
 
 /* All of a recording: its classes sealed as a sender would, I-pictures only and all of it. */
@@ -149,7 +164,7 @@ int main(void)
 {
     clock_start();
     memset(window, 0x5A, sizeof window);
-    keys();
+    keys(P2PGATE_SUITE_AES_128_CTR_HMAC_SHA256_80);
     key_exchange();
     whole_frames();
     const int file = host_open("recording");

@@ -13,7 +13,7 @@
 #define PEERS 4
 /* The largest record and frame that it takes; each link has a buffer for the larger of them and its length. */
 #define RECORD 512
-#define FRAME 1024
+#define FRAME 640
 #define BUFFER (FRAME + 4)
 /* Control link, peer link and two lanes. */
 #define CHANNELS 4
@@ -46,8 +46,8 @@ static uint64_t terminal[P2PGATE_TERMINAL_WORDS(SESSIONS, PEERS)];
 static uint8_t out[P2PGATE_TRANSMIT_LENGTH(PEERS)];
 static size_t out_length, out_at;
 static unsigned out_channel;
-/* Counts whatever goes on: a link that is blocked is tried again after that. */
-static uint32_t turn;
+/* Counts whatever goes on: a link that is blocked is tried again after that, and the terminal asked what to write. */
+static uint32_t turn, transmitted;
 static uint32_t ringing;
 static bool working;
 /* Four times the load, per cent, and when it is measured next. */
@@ -151,6 +151,25 @@ static const char *must_have(const char *text, const char *name, size_t *length)
     return value;
 }
 
+/* The list: as it was before the reset, or at first as configured. */
+static void set_list(const char *text)
+{
+    uint8_t blob[P2PGATE_BLOB_LENGTH(PEERS)];
+    p2pgate_entry_t entries[PEERS];
+    size_t count = 0, length;
+    const int stored = host_read("list", blob, sizeof blob);
+    if (stored >= 0) {
+        must("restore", p2pgate_terminal_restore(terminal, blob, (size_t)stored));
+        return;
+    }
+    memset(entries, 0, sizeof entries);
+    for (const char *name = text; count < PEERS && (name = setting(name, "permit", &length)) != NULL; count++, name += length) {
+        entries[count].identifier = name;
+        entries[count].identifier_length = length;
+    }
+    must("permit", p2pgate_terminal_permit_create(terminal, entries, count));
+}
+
 /* Makes the terminal of the configuration and of what outlasted the last reset. */
 static void set_up(void)
 {
@@ -191,21 +210,7 @@ static void set_up(void)
     }
     must("wipe", p2pgate_wipe(secret_key, sizeof secret_key));
 
-    /* The list: as it was, or at first as configured. */
-    uint8_t blob[P2PGATE_BLOB_LENGTH(PEERS)];
-    const int stored = host_read("list", blob, sizeof blob);
-    if (stored >= 0) {
-        must("restore", p2pgate_terminal_restore(terminal, blob, (size_t)stored));
-    } else {
-        p2pgate_entry_t entries[PEERS];
-        size_t count = 0;
-        memset(entries, 0, sizeof entries);
-        for (value = text; count < PEERS && (value = setting(value, "permit", &length)) != NULL; count++, value += length) {
-            entries[count].identifier = value;
-            entries[count].identifier_length = length;
-        }
-        must("permit", p2pgate_terminal_permit_create(terminal, entries, count));
-    }
+    set_list(text);
     const int ticket = host_read("ticket", out, sizeof out);
     if (ticket > 0)
         must("enrol", p2pgate_terminal_enrol(terminal, (const char *)out, (size_t)ticket));
@@ -471,6 +476,7 @@ static bool serve(struct channel *channel)
         if (channel->phase != CLOSING) {
             p2pgate_terminal_link_closed(terminal, channel->link, milliseconds());
             hang_up(channel);
+            turn++;
         }
         channel->phase = FREE;
         any = true;
@@ -478,31 +484,38 @@ static bool serve(struct channel *channel)
     return any;
 }
 
+/* Writes on; true once nothing waits to be written. */
+static bool has_written(void)
+{
+    out_at += uart_write(out_channel, out + out_at, out_length - out_at);
+    return out_at == out_length;
+}
+
 /* Writes what the terminal gives, as fast as the UARTs take it. */
 static bool transmit(void)
 {
     bool any = false;
+    if (!has_written() || transmitted == turn)
+        return false;
     for (struct channel *channel = channels; channel < channels + CHANNELS; channel++)
-        for (;;) {
-            out_at += uart_write(out_channel, out + out_at, out_length - out_at);
-            if (out_at < out_length)
-                return any;
-            if (channel->phase != OPEN)
-                break;
+        while (channel->phase == OPEN) {
             p2pgate_result_t result;
-            size_t length = 0;
+            size_t length;
             SPENDING(result = p2pgate_terminal_poll_transmit(terminal, channel->link, out, sizeof out, milliseconds(), &length));
-            out_channel = number_of(channel);
-            out_length = length;
-            out_at = 0;
-            channel->given += (uint32_t)length;
             if (result == P2PGATE_E_LINK_CLOSED)
                 hang_up(channel);
             if (result != P2PGATE_OK)
                 break;
+            out_channel = number_of(channel);
+            out_length = length;
+            out_at = 0;
+            channel->given += (uint32_t)length;
             turn++;
             any = true;
+            if (!has_written())
+                return any;
         }
+    transmitted = turn;
     return any;
 }
 
@@ -524,6 +537,7 @@ static bool take_lines(void)
         any = true;
         switch (line.kind) {
         case MODEM_OPENED:
+            turn++;
             if (channel->phase == OPENING) {
                 channel->phase = OPEN;
                 p2pgate_terminal_link_opened(terminal, channel->link, milliseconds());
@@ -537,6 +551,7 @@ static bool take_lines(void)
             ringing++;
             break;
         case MODEM_LISTENING:
+            turn++;
             listen_at(line.number);
             must("connect", p2pgate_terminal_connect(terminal, milliseconds()));
             break;
@@ -565,8 +580,10 @@ static void measure(void)
 static void keep_time(void)
 {
     uint64_t deadline;
-    if (p2pgate_terminal_poll_timeout(terminal, &deadline) == P2PGATE_OK && milliseconds() >= deadline)
+    if (p2pgate_terminal_poll_timeout(terminal, &deadline) == P2PGATE_OK && milliseconds() >= deadline) {
         SPENDING(must("timeout", p2pgate_terminal_handle_timeout(terminal, milliseconds())));
+        turn++;
+    }
 }
 
 int main(void)

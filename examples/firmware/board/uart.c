@@ -60,8 +60,6 @@ static void transmit(unsigned number)
         ring->tail++;
         uart->data = byte;
     }
-    if (held(ring) <= RING / 2)
-        wake();
 }
 
 static void interrupt(unsigned number)
@@ -71,8 +69,11 @@ static void interrupt(unsigned number)
     uart->interrupts = happened;
     if (happened & RX_HAPPENED)
         receive(number);
-    if (happened & TX_HAPPENED)
+    if (happened & TX_HAPPENED) {
         transmit(number);
+        if (held(&out[number]) <= RING / 2)
+            wake();
+    }
 }
 
 void uart0_interrupt(void) { interrupt(0); }

@@ -51,7 +51,7 @@ fn build() -> Option<PathBuf> {
         .args(["--silent", "-C", concat!(env!("CARGO_MANIFEST_DIR"), "/../firmware"), "all"])
         .arg(format!("FLAVOUR={flavour}"))
         .arg(format!("OUT={}", out.display()))
-        .arg(format!("CARGO={}", std::env::var("CARGO").unwrap()))
+        .arg(format!("CARGO={}", std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())))
         .env_remove("RUSTC")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .status();

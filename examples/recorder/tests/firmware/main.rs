@@ -17,6 +17,9 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::fs;
 
+/// The most that the image's static data may take, bytes.
+const DATA: u64 = 12 << 10;
+
 /// The test card's first `bytes`: a file, and its SHA-256 as text.
 fn recording(stage: &Stage, bytes: usize) -> (String, String) {
     let card = fs::read(TEST_CARD).unwrap();
@@ -53,9 +56,9 @@ fn a_split_recording_arrives_bit_exact() {
     assert_eq!(device.says("received bytes "), format!("163840 sha256 {hash} right"));
     let stack = device.figure("stack_bytes");
     let data = device.figure("data_bytes");
-    // The stack has as much as the linker script gives it, and what overflowed would have ended the image.
-    assert!(stack > 0 && stack < 6 << 10, "{stack}");
-    assert!(data < 16 << 10, "{data}");
+    let most = if image::flavour() == "fast" { 11 << 10 } else { 9 << 10 };
+    assert!(stack > 0 && stack <= most, "{stack}");
+    assert!(data > 0 && data <= DATA, "{data}");
 }
 
 #[test]
