@@ -138,6 +138,8 @@ fn a_project_builds_by_cmake() {
     }
     for (name, shared) in [("static", "OFF"), ("shared", "ON")] {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cmake-{name}"));
+        // Of another checkout with the same target folder, CMake would take nothing.
+        let _ = std::fs::remove_dir_all(&folder);
         run(Command::new("cmake")
             .arg("-S")
             .arg(project())
