@@ -43,44 +43,44 @@ broker=$!
 await "$work/broker.log" listening
 read -r _ address _ key <"$work/broker.log"
 enrol() { "$target/debug/p2pgate-broker" enrol --data "$work/broker" "$1"; }
-rust init --state "$work/anna" --id anna --broker "$address" --broker-key "$key" --ticket "$(enrol anna)"
-lwip init --state "$work/lena" --id lena --broker "$address" --broker-key "$key" --ticket "$(enrol lena)"
-rust allow --state "$work/anna" --create lena
-lwip allow --state "$work/lena" --create anna
+rust init --state "$work/bedroom" --id bedroom --broker "$address" --broker-key "$key" --ticket "$(enrol bedroom)"
+lwip init --state "$work/attic" --id attic --broker "$address" --broker-key "$key" --ticket "$(enrol attic)"
+rust allow --state "$work/bedroom" --create attic
+lwip allow --state "$work/attic" --create bedroom
 
-serve_lwip --state "$work/lena" --out "$work/to-lena" --listen 0.0.0.0:0 >"$work/lena.log" &
+serve_lwip --state "$work/attic" --out "$work/to-attic" --listen 0.0.0.0:0 >"$work/attic.log" &
 receiving=$!
-await "$work/lena.log" ready
+await "$work/attic.log" ready
 for attribute in confidential public split; do
-    rust send --state "$work/anna" --to lena "$card" --as $attribute --hash
+    rust send --state "$work/bedroom" --to attic "$card" --as $attribute --hash
 done
 end
-[ "$(ls "$work/to-lena" | wc -l)" = 3 ]
-for file in "$work/to-lena"/*; do cmp "$file" "$card"; done
+[ "$(ls "$work/to-attic" | wc -l)" = 3 ]
+for file in "$work/to-attic"/*; do cmp "$file" "$card"; done
 
-serve_rust --state "$work/anna" --out "$work/to-anna" --listen 10.77.0.1:0 >"$work/anna.log" &
+serve_rust --state "$work/bedroom" --out "$work/to-bedroom" --listen 10.77.0.1:0 >"$work/bedroom.log" &
 receiving=$!
-await "$work/anna.log" ready
+await "$work/bedroom.log" ready
 for attribute in confidential public split; do
-    lwip send --state "$work/lena" --to anna "$card" --as $attribute --hash
+    lwip send --state "$work/attic" --to bedroom "$card" --as $attribute --hash
 done
 end
-[ "$(ls "$work/to-anna" | wc -l)" = 3 ]
-for file in "$work/to-anna"/*; do cmp "$file" "$card"; done
+[ "$(ls "$work/to-bedroom" | wc -l)" = 3 ]
+for file in "$work/to-bedroom"/*; do cmp "$file" "$card"; done
 
 # Who is not permitted, and a callee that is busy.
-lwip allow --state "$work/lena" --create ''
-serve_lwip --state "$work/lena" --out "$work/to-lena" --load-limit 0 >"$work/lena.log" &
+lwip allow --state "$work/attic" --create ''
+serve_lwip --state "$work/attic" --out "$work/to-attic" --load-limit 0 >"$work/attic.log" &
 receiving=$!
-await "$work/lena.log" ready
-code=0; rust send --state "$work/anna" --to lena "$card" || code=$?
+await "$work/attic.log" ready
+code=0; rust send --state "$work/bedroom" --to attic "$card" || code=$?
 [ $code = 3 ]
 end
-lwip allow --state "$work/lena" --create anna
-serve_lwip --state "$work/lena" --out "$work/to-lena" --load-limit 0 >"$work/lena.log" &
+lwip allow --state "$work/attic" --create bedroom
+serve_lwip --state "$work/attic" --out "$work/to-attic" --load-limit 0 >"$work/attic.log" &
 receiving=$!
-await "$work/lena.log" ready
-code=0; rust send --state "$work/anna" --to lena "$card" || code=$?
+await "$work/attic.log" ready
+code=0; rust send --state "$work/bedroom" --to attic "$card" || code=$?
 [ $code = 5 ]
 end
 echo "lwip.sh: all is well"

@@ -95,6 +95,12 @@ fn library() -> PathBuf {
     target.join("debug/examples/libp2pgate_harness.a")
 }
 
+/// An environment variable's words.
+fn words(name: &str) -> Vec<String> {
+    std::env::var(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+/// `CC` and `CFLAGS` as for make; `P2PGATE_RUN` is what it is run by, such as valgrind.
 #[test]
 fn the_c_harness_finds_nothing() {
     let harness = package().join("tests/harness");
@@ -102,13 +108,17 @@ fn the_c_harness_finds_nothing() {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     run(Command::new(compiler)
         .args(WARNINGS)
-        .args(["-std=c99", "-g", "-I"])
+        .args(["-std=c99", "-g"])
+        .args(words("CFLAGS"))
+        .arg("-I")
         .arg(package().join("../include"))
         .args(["main.c", "objects.c", "terminal.c", "world.c"].map(|name| harness.join(name)))
         .arg(library())
         .args(["-lpthread", "-ldl", "-lm", "-o"])
         .arg(&program));
-    assert!(run(&mut Command::new(&program)).contains("all is well"));
+    let mut command = words("P2PGATE_RUN");
+    command.push(program.display().to_string());
+    assert!(run(Command::new(&command[0]).args(&command[1..])).contains("all is well"));
 }
 
 #[test]
