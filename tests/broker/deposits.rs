@@ -630,7 +630,7 @@ fn p10_hostile_depositors_are_broken_off() {
     let (mut world, alice) = away(Config::default());
     let (id, lane) = open(&mut world, alice, size);
     let bytes = good(id).concat();
-    let taken = world.deposit(lane, &[&bytes[..], &[0; 50]].concat(), usize::MAX);
+    let taken = world.deposit(lane, &[&bytes[..], &[0; 50]].concat(), 777);
     assert_eq!(taken, bytes.len());
     assert!(world.texts(alice).pop().unwrap().contains("Complete:1"));
     assert_eq!(world.files[&id], bytes);
