@@ -636,6 +636,26 @@ fn p10_hostile_depositors_are_broken_off() {
     assert_eq!(world.files[&id], bytes);
 }
 
+#[test]
+fn p10_the_largest_frame_is_the_one_that_m19_told() {
+    let (mut world, alice) = away(Config::default());
+    let (id, lane) = open(&mut world, alice, 100_000);
+    world.disconnect(lane);
+    let bob = world.dial(&key(2), source(2), 4_096);
+    let welcome = world.ask(bob, "HELLO\nIdentifier:bob\nFrame:5000\n");
+    assert!(welcome.contains("Status:200"));
+    world.disconnect(bob);
+    let told = ask(&mut world, alice, 100_000);
+    let (lane, _) = crate::deposits::lane(&mut world, value(&told, "Token"));
+    let all = parts(id, &data(100_000), 0, 0, Cut { frame: 4_900, ..CUT }).concat();
+    assert_eq!(world.deposit(lane, &all, 4_000), all.len());
+    // One that says less than any frame needs says nothing.
+    let bob = world.dial(&key(2), source(2), 4_096);
+    world.ask(bob, "HELLO\nIdentifier:bob\nListen:1\nFrame:127\n");
+    world.disconnect(bob);
+    assert_eq!(value(&world.ask(alice, QUERY), "Frame"), "5000");
+}
+
 mod random {
     use super::*;
     use proptest::prelude::*;
