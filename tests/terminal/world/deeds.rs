@@ -42,6 +42,9 @@ impl World {
                     }
                 }
                 BrokerEvent::Log(record) => self.logs.push(record.to_string()),
+                BrokerEvent::Deposit { .. } | BrokerEvent::Collect { .. } => {
+                    panic!("these terminals don't know deposits")
+                }
             }
         }
         moved
@@ -64,6 +67,7 @@ impl World {
                 self.list_outcome
             }
             StoreOperation::SaveAddress { .. } => Stored::Done,
+            other => panic!("these terminals don't know deposits: {other:?}"),
         }
     }
 
