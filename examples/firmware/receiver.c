@@ -7,7 +7,6 @@
 
 #include "board/board.h"
 #include "modem.h"
-#include "sha256.h"
 
 #define SESSIONS 1
 #define PEERS 4
@@ -57,7 +56,7 @@ static char broker[48];
 
 /* The recording on its way in. */
 static uint64_t arrived;
-static struct sha256 hash;
+static p2pgate_sha256_t hash;
 
 /* What the library's calls took, and had taken before the newest; and when a call for STATUS began the connection that is now. */
 static uint64_t spent, spent_before, connection_from;
@@ -304,14 +303,14 @@ static void take_offer(uint32_t session)
     say_number(offered.size);
     say("\n");
     arrived = 0;
-    sha256_start(&hash);
+    must("hash", p2pgate_sha256_init(&hash));
     p2pgate_terminal_accept(terminal, session, 0, milliseconds());
 }
 
 static void check(const p2pgate_event_t *event)
 {
     uint8_t digest[32];
-    sha256_end(&hash, digest);
+    must("hash", p2pgate_sha256_finish(&hash, digest));
     const bool right = event->flag == 0 || memcmp(digest, event->hash, sizeof digest) == 0;
     say("received bytes ");
     say_number(arrived);
@@ -413,7 +412,7 @@ static void take_payload(uint64_t offset, const uint8_t *bytes, size_t length)
         say("out of order\n");
         host_exit(1);
     }
-    sha256_add(&hash, bytes, length);
+    must("hash", p2pgate_sha256_update(&hash, bytes, length));
     arrived += length;
 }
 

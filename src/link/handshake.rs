@@ -366,7 +366,7 @@ impl Prologue {
     }
 
     pub(super) fn start(
-        self,
+        &self,
         pattern: HandshakePattern,
         initiator: bool,
         own: &SecretKey,

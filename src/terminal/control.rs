@@ -168,6 +168,7 @@ impl Machine<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn control_timeout(&mut self, now: u64) {
         if now < self.core.control.deadline {
             return;
@@ -185,6 +186,7 @@ impl Machine<'_> {
 
     // --- in -------------------------------------------------------------------------------------------------------
 
+    #[inline(never)]
     pub(super) fn control_input(&mut self, bytes: &mut [u8], now: u64) -> Input {
         let awaits = self.core.control.state == ControlState::AwaitHandshake;
         if self.core.control.answers.is_full() {

@@ -83,6 +83,7 @@ impl Machine<'_> {
         Input::closed()
     }
 
+    #[inline(never)]
     pub(super) fn incoming_transmit(&mut self, index: usize, out: &mut [u8]) -> Result<usize, TransmitError> {
         let incoming = &mut self.core.incoming[index];
         let State::Token(token) = &incoming.state else { return Ok(0) };
@@ -91,6 +92,7 @@ impl Machine<'_> {
         Ok(length)
     }
 
+    #[inline(never)]
     pub(super) fn incoming_input(&mut self, index: usize, bytes: &mut [u8], now: u64) -> Input {
         match &self.core.incoming[index].state {
             State::Preamble => {}

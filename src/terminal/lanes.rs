@@ -96,6 +96,7 @@ impl Machine<'_> {
         self.fail_transfer(at, failure, cause, now);
     }
 
+    #[inline(never)]
     pub(super) fn lane_transmit(
         &mut self,
         at: usize,
@@ -182,6 +183,7 @@ impl Machine<'_> {
 
     // --- the receiver ---------------------------------------------------------------------------------------------
 
+    #[inline(never)]
     pub(super) fn lane_input(&mut self, at: usize, place: usize, bytes: &mut [u8], now: u64) -> Input {
         let max_frame = self.core.max_frame;
         let Some(Open { transfer, lanes, .. }) = self.sessions[at].open() else { return Input::closed() };

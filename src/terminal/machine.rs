@@ -206,6 +206,7 @@ impl<'a> Machine<'a> {
         }
     }
 
+    // What is called here and below is kept out of line: else the stack would be that of all branches together.
     pub(super) fn handle_input(&mut self, link: LinkId, bytes: &mut [u8], now: u64) -> Input {
         if !self.core.has_room() {
             return Input::blocked();

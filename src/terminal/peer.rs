@@ -12,6 +12,7 @@ use crate::message::{Accepted, Denial, Message, Request};
 const TEXT: usize = 448;
 
 impl Machine<'_> {
+    #[inline(never)]
     pub(super) fn peer_transmit(
         &mut self,
         index: usize,
@@ -57,6 +58,7 @@ impl Machine<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn peer_input(&mut self, index: usize, bytes: &mut [u8], now: u64) -> Input {
         let session = &mut self.sessions[index];
         let max = if session.phase == Phase::Open { self.core.max_record } else { MaxRecord::MIN };
@@ -154,6 +156,7 @@ impl Machine<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn session_timeout(&mut self, index: usize, now: u64) {
         let session = &self.sessions[index];
         match session.phase {
