@@ -29,16 +29,17 @@ fn vectors(_: &[u8]) -> Option<Option<usize>> {
 /// Offset of the first 00 00 01 in `bytes` at or after `from`.
 #[inline]
 pub(super) fn prefix(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    if let Some(found) = vectors(bytes.get(from..)?) {
+    let mut rest = bytes.get(from..)?;
+    if let Some(found) = vectors(rest) {
         return found.map(|found| from + found);
     }
     // The third byte decides how far to go: only a 1 can end a prefix here, only a 0 can be part of one further on.
-    while let Some(&[first, second, third]) = bytes.get(at..at + 3) {
+    while let [first, second, third, after @ ..] = rest {
         match third {
-            1 if first == 0 && second == 0 => return Some(at),
-            0 => at += 1,
-            _ => at += 3,
+            2.. => rest = after,
+            1 if *first == 0 && *second == 0 => return Some(bytes.len() - rest.len()),
+            1 => rest = after,
+            0 => rest = &rest[1..],
         }
     }
     None

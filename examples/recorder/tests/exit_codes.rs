@@ -79,6 +79,22 @@ fn code_5_offline() {
 }
 
 #[test]
+fn code_2_what_cannot_be_split_is_refused_before_anything_is_sent() {
+    let stage = Stage::pair();
+    stage.receive("ben", &[]).kill();
+    let film = stage.path("film.mp4");
+    fs::write(&film, b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2\0\0\0\x08mdat").unwrap();
+    let film = film.to_str().unwrap();
+    // That the callee is offline would be found out later.
+    assert_eq!(stage.fail("anna", "ben", film, &["--as", "split"]).0, 2);
+    assert_eq!(stage.fail("anna", "ben", film, &[]).0, 5);
+    assert_eq!(
+        stage.fail("anna", "ben", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), &["--as", "split"]).0,
+        2
+    );
+}
+
+#[test]
 fn code_6_over_the_brokers_limit() {
     let stage = Stage::pair_with(|options| options.config.max_transfer = 500_000);
     let mut receiving = stage.receive("ben", &[]);
