@@ -496,7 +496,7 @@ fn tunnel_withdraw_release_and_ping_texts() {
     );
     golden(
         "WITHDRAW\nHandle:AQEBAQEBAQEBAQEBAQEBAQ==\nCause:No longer permitted.\n",
-        Message::Withdraw(Withdraw { handle, cause: Some("No longer permitted.") }),
+        Message::Withdraw(Withdraw { handle, cause: Some("No longer permitted."), transaction: None }),
     );
     golden("RELEASE\nHandle:AQEBAQEBAQEBAQEBAQEBAQ==\n", Message::Release(Release { handle }));
     golden("PING\n", Message::Ping(Ping { transaction: None }));

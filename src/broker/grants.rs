@@ -116,7 +116,7 @@ impl Broker {
             return self.query_not_permitted(query);
         }
         let shown = (!self.config.deny_without_cause).then_some(cause);
-        let message = Message::Withdraw(Withdraw { handle, cause: shown });
+        let message = Message::Withdraw(Withdraw { handle, cause: shown, transaction: None });
         self.tell_all(&caller, &message);
         self.tell_all(&callee, &message);
         self.net.log(Level::Info, None, Some(caller), What::Withdrawn { callee, cause });
@@ -127,7 +127,7 @@ impl Broker {
     pub(super) fn withdraw_unsent(&mut self, id: GrantId) {
         let Some(grant) = self.grants.get(id) else { return };
         let (handle, callee) = (grant.handle, grant.callee.clone());
-        self.tell_all(&callee, &Message::Withdraw(Withdraw { handle, cause: None }));
+        self.tell_all(&callee, &Message::Withdraw(Withdraw { handle, cause: None, transaction: None }));
         self.remove_grant(id);
     }
 

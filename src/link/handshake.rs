@@ -29,8 +29,12 @@ const MESSAGE: usize = MaxRecord::MIN.get() as usize;
 /// Longest message 2 payload that is written: versions, largest record, the caller's own.
 const ANSWER: usize = 1 + VERSIONS.len() + 2 + MAX_HANDSHAKE_PAYLOAD;
 
-/// Longest prologue: preamble and two identifiers, each with its length.
-const PROLOGUE: usize = 2 + MAX_PREAMBLE + 2 * (2 + MAX_IDENTIFIER);
+/// Longest prologue: preamble and two identifiers, or what a deposit's part is bound to, each with its length.
+const PROLOGUE: usize = 2 * (2 + MAX_IDENTIFIER) + max(2 + MAX_PREAMBLE, 2 + 17 + 2 + 16 + 2 + 4 + 2 + 8);
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
 
 /// What both ends of a peer link know of it beforehand: the grant (M11, M12) and the other's pinned key.
 #[derive(Clone, Copy)]
@@ -337,13 +341,13 @@ pub(super) fn best_common(ours: &[u8], theirs: &[u8]) -> Option<u8> {
 }
 
 /// Collects the prologue: each part with its length (`u16` big-endian) before it.
-struct Prologue {
+pub(super) struct Prologue {
     bytes: [u8; PROLOGUE],
     length: usize,
 }
 
 impl Prologue {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { bytes: [0; PROLOGUE], length: 0 }
     }
 
@@ -353,15 +357,15 @@ impl Prologue {
         self.add(&bytes[..length]);
     }
 
-    /// `PROLOGUE` has room for the one preamble and two identifiers of checked length that are ever added.
-    fn add(&mut self, part: &[u8]) {
+    /// `PROLOGUE` has room for whatever is ever added: identifiers are of checked length.
+    pub(super) fn add(&mut self, part: &[u8]) {
         let rest = &mut self.bytes[self.length..];
         rest[..2].copy_from_slice(&(part.len() as u16).to_be_bytes());
         rest[2..2 + part.len()].copy_from_slice(part);
         self.length += 2 + part.len();
     }
 
-    fn start(
+    pub(super) fn start(
         self,
         pattern: HandshakePattern,
         initiator: bool,

@@ -22,6 +22,7 @@
 mod handshake;
 mod keys;
 mod noise;
+mod part;
 mod preamble;
 mod record;
 mod transport;
@@ -33,6 +34,10 @@ pub use handshake::{
     Handshake, HandshakeError, MAX_HANDSHAKE_PAYLOAD, MAX_IDENTIFIER, PeerGrant, SetupError,
 };
 pub use keys::{FINGERPRINT_LENGTH, FingerprintError, PublicKey, SecretKey};
+pub use part::{
+    MAX_PART_HEADER, MAX_PART_NAME, MAX_PART_SOURCE, MIN_PART_HEADER, PartContents, PartError, PartPlace,
+    PeekedPart, open_part, peek_part, seal_part,
+};
 pub use preamble::{
     Handle, MAX_PREAMBLE, MINIMUM_VERSION, Parsed, Preamble, PreambleBufferTooSmall, PreambleError, VERSION,
 };

@@ -13,13 +13,8 @@ impl Message<'_> {
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
         let w = &mut Writer::new(out);
         match self {
-            Self::Hello(message) => {
-                w.line("HELLO");
-                w.identifier(Name::Identifier, message.identifier);
-                w.secret_text(Name::Ticket, message.ticket);
-                w.flag(Name::Listen, message.listen);
-                w.transaction(message.transaction);
-            }
+            Self::Hello(message) => hello(message, None, w),
+            Self::DepositHello(message, frame) => hello(message, Some(*frame), w),
             Self::Register(message) => register(message.clone(), w),
             Self::Query(message) => {
                 w.line("QUERY");
@@ -58,6 +53,7 @@ impl Message<'_> {
                 w.line("WITHDRAW");
                 w.binary(Name::Handle, Some(&message.handle));
                 w.text(Name::Cause, message.cause);
+                w.transaction(message.transaction);
             }
             Self::Release(message) => {
                 w.line("RELEASE");
@@ -157,6 +153,7 @@ impl Message<'_> {
                 w.notice("Not Registered.");
                 w.transaction(message.transaction);
             }
+            message => deposit::write(message, w),
         }
         w.finish()
     }
@@ -176,6 +173,15 @@ impl<L> Register<'_, L> {
         register(self, w);
         w.finish()
     }
+}
+
+fn hello(message: &Hello<'_>, frame: Option<u32>, w: &mut Writer<'_>) {
+    w.line("HELLO");
+    w.identifier(Name::Identifier, message.identifier);
+    w.secret_text(Name::Ticket, message.ticket);
+    w.flag(Name::Listen, message.listen);
+    w.transaction(message.transaction);
+    w.number(Name::Frame, frame);
 }
 
 fn register<I: AsRef<str>, L: IntoIterator<Item = I>>(message: Register<'_, L>, w: &mut Writer<'_>) {

@@ -69,6 +69,12 @@ pub(super) fn source(text: &str) -> Result<Source, Problem> {
     source.ok_or(Problem::Binary)
 }
 
+/// Reads all further lines; gives the one that nearly every message has.
+pub(super) fn further(lines: &mut Lines<'_>) -> Option<u32> {
+    lines.further();
+    lines.get(Name::Transaction, number_u32)
+}
+
 /// A decimal number without sign or leading zeros.
 pub(super) fn parse_number(text: &str) -> Option<u64> {
     if text.is_empty() || (text.len() > 1 && text.starts_with('0')) {

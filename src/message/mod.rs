@@ -1,4 +1,4 @@
-//! The text messages of the control link and the peer link (rows M1–M18, M23, M24; `docs/protocol.md`), without allocation or copies.
+//! The text messages of the control link and the peer link (rows M1–M24; `docs/protocol.md`), without allocation or copies.
 //!
 //! [`Message::parse`] borrows from the received bytes, [`Message::encode`] writes into the caller's. Texts that hold the figures' own lines
 //! and nothing else are read as well, so everything beyond these lines is an `Option` (or a flag that is off).
@@ -7,6 +7,7 @@
 
 use crate::secret::Secret;
 
+mod deposit;
 mod encode;
 mod error;
 mod lines;
@@ -17,6 +18,10 @@ mod value;
 mod writer;
 
 pub use crate::route::{Class, Path, Protection};
+pub use deposit::{
+    Collect, Collected, Delivered, Deposit, DepositDeclined, DepositGoAhead, DepositId, DepositKept,
+    DepositQuestion, DepositedFor, Depositor, Deposits,
+};
 pub use error::{EncodeError, ParseError, Problem};
 pub use list::{Identifiers, List, ListChange};
 pub use value::{Candidate, Candidates, Host, MAX_CANDIDATES, SecretText, Source, StatusCode};
@@ -32,6 +37,8 @@ pub const MAX_LINES: usize = 256;
 pub enum Message<'a> {
     /// Terminal → broker, first record: who I am (V5).
     Hello(Hello<'a>),
+    /// The same from a terminal that knows deposits, with the largest frame that it takes, in bytes after the length: what a depositor may make.
+    DepositHello(Hello<'a>, u32),
     /// M1–M4, terminal → broker.
     Register(Register<'a>),
     /// M6, caller → broker.
@@ -46,7 +53,7 @@ pub enum Message<'a> {
     Lane(Lane),
     /// Caller → broker: the callee cannot be reached directly.
     Tunnel(Tunnel),
-    /// Broker → either party: the grant is void.
+    /// Broker → either party: the grant is void, or the deposit gone. Depositor or callee → broker: away with this deposit.
     Withdraw(Withdraw<'a>),
     /// Either party → broker: the session is over.
     Release(Release),
@@ -78,6 +85,28 @@ pub enum Message<'a> {
     Resolved(Resolved<'a>),
     /// M24, resolver → broker: not found.
     NotRegistered(NotRegistered),
+    /// M19, broker → caller: shall it be kept for the callee?
+    DepositQuestion(DepositQuestion<'a>),
+    /// Caller → broker: yes.
+    Deposit(Deposit<'a>),
+    /// Caller → broker: no.
+    DepositDeclined(DepositDeclined),
+    /// M20, broker → caller: send it now.
+    DepositGoAhead(DepositGoAhead),
+    /// Broker → caller: a part is on disk.
+    DepositKept(DepositKept),
+    /// M21, broker → callee: something waits for you.
+    Depositor(Depositor<'a>),
+    /// M22, callee → broker: hand it over.
+    Collect(Collect<'a>),
+    /// Callee → broker: collected, or not. Broker → caller: broken off.
+    Collected(Collected<'a>),
+    /// Broker → caller: the callee has it.
+    Delivered(Delivered),
+    /// Terminal → broker: what have I deposited?
+    Deposits(Deposits<'a>),
+    /// Broker → caller: one of the answers.
+    DepositedFor(DepositedFor<'a>),
 }
 
 /// `HELLO` (V5).
@@ -185,10 +214,12 @@ pub struct Tunnel {
 /// `WITHDRAW`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Withdraw<'a> {
-    /// The grant.
+    /// The grant, or the deposit.
     pub handle: [u8; 16],
     /// Why, for people.
     pub cause: Option<&'a str>,
+    /// To the broker: correlates the answer.
+    pub transaction: Option<u32>,
 }
 
 /// `RELEASE`.

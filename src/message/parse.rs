@@ -24,6 +24,9 @@ impl<'a> Message<'a> {
             Some("ADDRESS") => address(lines),
             Some("RESOLVE") => resolve(lines),
             Some("PING") => Some(Self::Ping(Ping { transaction: further(lines) })),
+            Some("DEPOSIT") => deposit::deposit(lines),
+            Some("COLLECT") => deposit::collect(lines),
+            Some("DEPOSITS") => deposit::deposits(lines),
             Some("NOTIFY") => notify(lines),
             _ => None,
         };
@@ -39,6 +42,7 @@ impl<'a> Message<'a> {
     pub fn transaction(&self) -> Option<u32> {
         match self {
             Self::Hello(Hello { transaction, .. })
+            | Self::DepositHello(Hello { transaction, .. }, _)
             | Self::Register(Register { transaction, .. })
             | Self::Query(Query { transaction, .. })
             | Self::StatusQuery(StatusQuery { transaction })
@@ -58,28 +62,36 @@ impl<'a> Message<'a> {
             | Self::TransferDone(TransferDone { transaction, .. })
             | Self::TunnelToken(TunnelToken { transaction, .. })
             | Self::Resolved(Resolved { transaction, .. })
-            | Self::NotRegistered(NotRegistered { transaction }) => *transaction,
-            Self::Request(_) | Self::Withdraw(_) | Self::Release(_) => None,
+            | Self::NotRegistered(NotRegistered { transaction })
+            | Self::Withdraw(Withdraw { transaction, .. })
+            | Self::DepositQuestion(DepositQuestion { transaction, .. })
+            | Self::Deposit(Deposit { transaction, .. })
+            | Self::DepositDeclined(DepositDeclined { transaction })
+            | Self::DepositGoAhead(DepositGoAhead { transaction, .. })
+            | Self::DepositKept(DepositKept { transaction, .. })
+            | Self::Collect(Collect { transaction, .. })
+            | Self::Collected(Collected { transaction, .. })
+            | Self::Deposits(Deposits { transaction, .. })
+            | Self::DepositedFor(DepositedFor { transaction, .. }) => *transaction,
+            Self::Request(_) | Self::Release(_) | Self::Depositor(_) | Self::Delivered(_) => None,
         }
     }
-}
-
-/// Reads all further lines; gives the one that nearly every message has.
-fn further(lines: &mut Lines<'_>) -> Option<u32> {
-    lines.further();
-    lines.get(Name::Transaction, number_u32)
 }
 
 // In the functions below, fields are read in the order written: the figure's own lines first, then `further`, then what that found.
 // They give `None` when a line of the figure's is wrong; any error is in `lines`.
 
 fn hello<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
-    Some(Message::Hello(Hello {
+    let hello = Hello {
         identifier: lines.required(Name::Identifier, identifier)?,
         transaction: further(lines),
         ticket: lines.get(Name::Ticket, secret_text),
         listen: lines.flag(Name::Listen),
-    }))
+    };
+    Some(match lines.get(Name::Frame, number_u32) {
+        Some(frame) => Message::DepositHello(hello, frame),
+        None => Message::Hello(hello),
+    })
 }
 
 fn register<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
@@ -181,9 +193,11 @@ fn tunnel<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
 }
 
 fn withdraw<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
-    let handle = lines.required(Name::Handle, bytes)?;
-    lines.further();
-    Some(Message::Withdraw(Withdraw { handle, cause: lines.get(Name::Cause, text) }))
+    Some(Message::Withdraw(Withdraw {
+        handle: lines.required(Name::Handle, bytes)?,
+        transaction: further(lines),
+        cause: lines.get(Name::Cause, text),
+    }))
 }
 
 fn release<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
@@ -218,6 +232,9 @@ fn notify<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
         Some(Name::CallerId) => return caller_notice(lines),
         Some(Name::Tunnel) => return tunnel_token(lines),
         Some(Name::Address) => return resolved(lines),
+        Some(Name::Deposit) => return deposit::go_ahead(lines),
+        Some(Name::Depositor) => return deposit::depositor(lines),
+        Some(Name::DepositedFor) => return deposit::deposited_for(lines),
         _ => {}
     }
     match lines.next() {
@@ -234,6 +251,12 @@ fn notify<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
         Some("Not Registered.") => {
             Some(Message::NotRegistered(NotRegistered { transaction: further(lines) }))
         }
+        Some("Deposit Question.") => deposit::question(lines),
+        Some("Deposit Declined.") => {
+            Some(Message::DepositDeclined(DepositDeclined { transaction: further(lines) }))
+        }
+        Some("Deposit Kept.") => deposit::kept(lines),
+        Some("Deposit Collected.") => deposit::delivered(lines),
         _ => {
             lines.fail("notice", Problem::Unknown);
             None
@@ -325,11 +348,11 @@ fn transfer_answer<'a>(lines: &mut Lines<'a>, accepted: bool) -> Option<Message<
 }
 
 fn transfer_done<'a>(lines: &mut Lines<'a>, complete: bool) -> Option<Message<'a>> {
-    Some(Message::TransferDone(TransferDone {
-        complete,
-        transaction: further(lines),
-        cause: lines.get(Name::Cause, text),
-    }))
+    let (transaction, cause) = (further(lines), lines.get(Name::Cause, text));
+    Some(match lines.get(Name::Deposit, bytes) {
+        Some(deposit) => Message::Collected(Collected { complete, deposit, transaction, cause }),
+        None => Message::TransferDone(TransferDone { complete, transaction, cause }),
+    })
 }
 
 fn tunnel_token<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {

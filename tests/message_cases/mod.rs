@@ -111,7 +111,7 @@ fn messages(t: &Texts) -> Vec<Message<'_>> {
             token: token.clone(),
         }),
         Message::Tunnel(Tunnel { handle, transaction }),
-        Message::Withdraw(Withdraw { handle, cause }),
+        Message::Withdraw(Withdraw { handle, cause, transaction }),
         Message::Release(Release { handle }),
         Message::Address(Address { identifier, address, port, candidates: candidates.clone(), transaction }),
         Message::Resolve(Resolve { identifier, transaction }),
