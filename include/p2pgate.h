@@ -481,7 +481,7 @@
 #define P2PGATE_SESSION_WORDS 124
 
 // Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
-#define P2PGATE_PEER_WORDS 21
+#define P2PGATE_PEER_WORDS 23
 
 // The smallest frame that a receiver may limit a sender to, bytes.
 #define P2PGATE_MIN_FRAME 118
@@ -1341,7 +1341,7 @@ p2pgate_result_t p2pgate_terminal_handle_timeout(uint64_t *terminal, uint64_t no
     (P2PGATE_CORE_WORDS + (size_t)(sessions) * P2PGATE_SESSION_WORDS + (size_t)(peers) * P2PGATE_PEER_WORDS)
 
 // Bytes of room for p2pgate_terminal_blob.
-#define P2PGATE_BLOB_LENGTH(peers) (25 + (size_t)(peers) * 162)
+#define P2PGATE_BLOB_LENGTH(peers) (25 + (size_t)(peers) * 178)
 
 // Bytes of room that are always enough for p2pgate_terminal_poll_transmit.
 #define P2PGATE_TRANSMIT_LENGTH(peers) (1200 + (size_t)(peers) * 130)

@@ -9,9 +9,9 @@ use core::ops::Range;
 use thiserror::Error;
 
 /// Length of the length before each frame, bytes.
-const PREFIX: usize = 4;
+pub(crate) const PREFIX: usize = 4;
 /// Length of the place in a frame, bytes.
-const PLACE: usize = 21;
+pub(crate) const PLACE: usize = 21;
 
 /// Bytes to leave free before the payload in a buffer for [`LaneSealer::seal`].
 pub const HEADROOM: usize = PREFIX + HEADER_MAX + PLACE;
