@@ -45,9 +45,29 @@ pub struct Config {
     pub queries_per_minute: u32,
     /// What one terminal may have stored in a minute: REGISTER and ADDRESS.
     pub writes_per_minute: u32,
+    /// Whether anything is kept for callees that cannot be called (P10).
+    pub deposits: bool,
+    /// The most payload bytes of one deposit. This limit and the three after it count payload; on disk a deposit takes at most twice that and 64 KiB.
+    pub max_deposit: u64,
+    /// The same of all deposits of one depositor.
+    pub max_deposited_per_caller: u64,
+    /// The same of all deposits for one callee.
+    pub max_deposited_per_callee: u64,
+    /// The same of all deposits.
+    pub max_deposited: u64,
+    /// Deposits of one depositor, and for one callee.
+    pub max_deposits_per_terminal: usize,
+    /// Deposits of one depositor for one callee.
+    pub max_deposits_per_pair: usize,
+    /// How long a deposit is kept. Its depositor is told when it goes.
+    pub deposit_ms: u64,
+    /// How long an unfinished deposit is kept behind its last part.
+    pub unfinished_deposit_ms: u64,
     /// Bytes queued for one connection: a terminal that does not read is closed.
     pub max_output: usize,
 }
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Default for Config {
     fn default() -> Self {
@@ -60,7 +80,7 @@ impl Default for Config {
             handshake_deadline_ms: 10_000,
             idle_ms: 90_000,
             token_lifetime_ms: 30_000,
-            session_ms: 24 * 60 * 60 * 1_000,
+            session_ms: DAY_MS,
             absent_ms: 60_000,
             max_connections: 16_384,
             max_handshakes: 1_024,
@@ -73,6 +93,15 @@ impl Default for Config {
             max_questions_per_link: 64,
             queries_per_minute: 120,
             writes_per_minute: 60,
+            deposits: true,
+            max_deposit: 16 << 30,
+            max_deposited_per_caller: 64 << 30,
+            max_deposited_per_callee: 64 << 30,
+            max_deposited: 256 << 30,
+            max_deposits_per_terminal: 256,
+            max_deposits_per_pair: 32,
+            deposit_ms: 14 * DAY_MS,
+            unfinished_deposit_ms: DAY_MS,
             max_output: 256 * 1_024,
         }
     }

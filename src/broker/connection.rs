@@ -1,5 +1,6 @@
 //! Connections and what is queued for them.
 
+use super::deposits::{LaneNumber, Question};
 use super::lanes::PairId;
 use super::query::QueryId;
 use super::{ConnectionId, Event, Level, LogRecord, Name, What};
@@ -48,6 +49,8 @@ pub(super) enum State {
     Open(Box<Session>),
     /// One end of a lane.
     Lane(PairId),
+    /// A lane of a deposit.
+    DepositLane(LaneNumber),
     /// Only what is queued still goes out.
     Closing,
 }
@@ -74,6 +77,10 @@ pub(super) struct Session {
     /// What it was asked as callee, by transaction number, and the last number used.
     pub questions: BTreeMap<u32, QueryId>,
     pub last: u32,
+    /// The largest frame that the terminal takes, if it knows deposits.
+    pub frame: Option<u32>,
+    /// Whether to deposit (M19): what it was asked, by its query's number.
+    pub offers: BTreeMap<Option<u32>, Question>,
 }
 
 impl Connection {

@@ -1,6 +1,7 @@
 //! What comes over a control link: HELLO (V5), then everything else.
 
 use super::connection::{Enrolling, Secured, Session, State};
+use super::deposits::frame_of;
 use super::query::Answer;
 use super::registration::Pending;
 use super::{Broker, ConnectionId, Level, Name, StoreOperation, What, digest_of_ticket};
@@ -37,7 +38,8 @@ impl Broker {
             .map(|connection| (&connection.state, &mut connection.deadline))
         {
             Some((State::Unproven(_), _)) => match message {
-                Message::Hello(hello) => self.hello(id, &hello, now),
+                Message::Hello(hello) => self.hello(id, &hello, None, now),
+                Message::DepositHello(hello, frame) => self.hello(id, &hello, frame_of(frame), now),
                 _ => self.malformed(id, What::Unexpected, now),
             },
             Some((State::Open(_), deadline)) => {
@@ -61,6 +63,14 @@ impl Broker {
             Message::Tunnel(tunnel) => return self.tunnel(id, &tunnel, now),
             Message::Release(release) => return self.released(id, &release.handle),
             Message::Ping(ping) => return self.answer(id, StatusCode::Done, "Alive.", ping.transaction),
+            Message::Deposit(deposit) => return self.deposit(id, &deposit, now),
+            Message::Collect(collect) => return self.collect(id, &collect, now),
+            Message::Collected(collected) => return self.collected(id, &collected),
+            Message::Deposits(question) => return self.list_deposits(id, &question, now),
+            Message::Withdraw(it) if it.transaction.is_some() => {
+                return self.withdraw_deposit(id, &it.handle, it.transaction);
+            }
+            Message::DepositDeclined(declined) => self.deposit_declined(id, declined.transaction),
             Message::StatusAnswer(answer) => {
                 let (acceptable, retry_after) = (answer.acceptable, answer.retry_after);
                 self.callee_answered(id, answer.transaction, Answer::Status { acceptable, retry_after }, now)
@@ -84,14 +94,15 @@ impl Broker {
     }
 
     /// HELLO (V5): an identifier is served to the key that is enrolled for it, and to no other.
-    fn hello(&mut self, id: ConnectionId, hello: &Hello<'_>, now: u64) {
+    fn hello(&mut self, id: ConnectionId, hello: &Hello<'_>, frame: Option<u32>, now: u64) {
         let Some(connection) = self.net.connections.get_mut(&id) else { return };
         let State::Unproven(secured) = core::mem::replace(&mut connection.state, State::Closing) else {
             return;
         };
         let key = secured.key;
+        let greeting = Greeting { listen: hello.listen, frame, transaction: hello.transaction };
         if self.registry.key_of(hello.identifier) == Some(key) {
-            return self.admit(id, *secured, hello.identifier.into(), hello.listen, hello.transaction, now);
+            return self.admit(id, *secured, hello.identifier.into(), greeting, now);
         }
         let Some(ticket) = hello.ticket else {
             connection.state = State::Unproven(secured);
@@ -104,14 +115,7 @@ impl Broker {
             ticket_digest: digest_of_ticket(ticket.expose()),
             key,
         };
-        let pending = Pending::Enrol {
-            link: id,
-            identifier,
-            key,
-            listen: hello.listen,
-            transaction: hello.transaction,
-        };
-        self.store(operation, pending);
+        self.store(operation, Pending::Enrol { link: id, identifier, key, greeting });
     }
 
     /// The same for an identifier that does not exist and for one of another key: nobody learns which ones there are.
@@ -126,8 +130,7 @@ impl Broker {
         id: ConnectionId,
         identifier: Name,
         key: PublicKey,
-        listen: bool,
-        transaction: Option<u32>,
+        greeting: Greeting,
         now: u64,
     ) {
         self.registry.enrol(&identifier, key);
@@ -136,7 +139,7 @@ impl Broker {
         match core::mem::replace(&mut connection.state, State::Closing) {
             State::Enrolling(enrolling) => {
                 let Enrolling { secured, deferred } = *enrolling;
-                self.admit(id, secured, identifier, listen, transaction, now);
+                self.admit(id, secured, identifier, greeting, now);
                 for text in deferred {
                     self.text(id, &text, now);
                 }
@@ -146,15 +149,8 @@ impl Broker {
     }
 
     /// The link is the terminal's.
-    fn admit(
-        &mut self,
-        id: ConnectionId,
-        secured: Secured,
-        identifier: Name,
-        listen: bool,
-        transaction: Option<u32>,
-        now: u64,
-    ) {
+    fn admit(&mut self, id: ConnectionId, secured: Secured, identifier: Name, greeting: Greeting, now: u64) {
+        let Greeting { listen, frame, transaction } = greeting;
         self.make_link_room(&identifier, now);
         let session = Session {
             secured,
@@ -163,6 +159,8 @@ impl Broker {
             queries: BTreeSet::new(),
             questions: BTreeMap::new(),
             last: 0,
+            frame,
+            offers: BTreeMap::new(),
         };
         self.settled(id, State::Open(Box::new(session)), now.saturating_add(self.config.idle_ms));
         let Some(terminal) = self.registry.get_mut(&identifier) else { return };
@@ -183,6 +181,19 @@ impl Broker {
             self.answer(earlier, StatusCode::Stale, "Another link of this terminal listens now.", None);
         }
         self.terminal_present(&identifier);
+        self.note_frame(&identifier, frame, now);
+        self.deposits_at_hello(id, listen);
+    }
+
+    /// The largest frame counts while the terminal is away, so it has to outlast a restart.
+    fn note_frame(&mut self, identifier: &Name, frame: Option<u32>, now: u64) {
+        let limit = self.config.writes_per_minute;
+        let Some((terminal, frame)) = self.registry.get_mut(identifier).zip(frame) else { return };
+        if terminal.frame.replace(frame) == Some(frame) || terminal.writes.take(limit, now).is_err() {
+            return;
+        }
+        let Some(key) = terminal.key else { return };
+        self.store(StoreOperation::SaveFrame { identifier: identifier.clone(), key, frame }, Pending::Frame);
     }
 
     /// Displaces the link that has been silent for longest, if the terminal has as many as it may: likely it is dead.
@@ -235,6 +246,16 @@ impl Broker {
     ) {
         self.net.send(id, &Message::Status(status(code, text, transaction)));
     }
+}
+
+/// What a HELLO says of its link.
+#[derive(Clone, Copy)]
+pub(super) struct Greeting {
+    /// It takes questions and grants.
+    pub listen: bool,
+    /// The largest frame that the terminal takes, if it knows deposits.
+    pub frame: Option<u32>,
+    pub transaction: Option<u32>,
 }
 
 pub(super) fn status(code: StatusCode, text: &str, transaction: Option<u32>) -> Status<'_> {

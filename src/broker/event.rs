@@ -2,6 +2,7 @@
 
 use super::{ConnectionId, LogRecord, Name, RequestId, StoredAddress};
 use crate::link::PublicKey;
+use crate::message::{DepositId, Source};
 use alloc::vec::Vec;
 
 /// What the process has to do. Drain them after every call.
@@ -30,6 +31,27 @@ pub enum Event {
         first: ConnectionId,
         /// The other.
         second: ConnectionId,
+    },
+    /// The connection is a depositor's lane, its preamble taken off ([`Next::Deposit`]): cut the deposit's file to `start` bytes and feed what comes
+    /// to [`Broker::deposit_input`](super::Broker::deposit_input); what that takes goes to the end of the file.
+    Deposit {
+        /// The lane.
+        connection: ConnectionId,
+        /// Which deposit.
+        deposit: DepositId,
+        /// What is kept already, bytes of the file.
+        start: u64,
+    },
+    /// The connection is the lane of a callee that collects, its preamble taken off: send it the deposit's file from `start` to `end`, then close.
+    Collect {
+        /// The lane.
+        connection: ConnectionId,
+        /// Which deposit.
+        deposit: DepositId,
+        /// First byte of the file.
+        start: u64,
+        /// One behind the last.
+        end: u64,
     },
     /// For the log.
     Log(LogRecord),
@@ -68,6 +90,117 @@ pub enum StoreOperation {
         /// The address.
         address: StoredAddress,
     },
+    /// Note the largest frame that the terminal takes, which also says that it knows deposits (P10). [`Stored::Refused`] if `key` is no longer the
+    /// identifier's.
+    SaveFrame {
+        /// Whose.
+        identifier: Name,
+        /// Under which key it was told.
+        key: PublicKey,
+        /// In bytes after the length.
+        frame: u32,
+    },
+    /// A new deposit, without parts (P10). [`Stored::Refused`] if a key is no longer its identifier's.
+    OpenDeposit(DepositRecord),
+    /// A part has come: make the deposit's file durable up to the part's end, then note the part. [`Stored::Refused`] if the deposit is unknown, or
+    /// the part is not the one behind those noted.
+    KeepPart {
+        /// Which deposit.
+        deposit: DepositId,
+        /// The part.
+        part: KeptPart,
+    },
+    /// The deposit is over: forget it and its parts, then delete its file. With a notice, keep that until the depositor can be told. Done as well if
+    /// there is no such deposit.
+    EndDeposit {
+        /// Which deposit.
+        deposit: DepositId,
+        /// What the depositor is still to be told.
+        notice: Option<DepositNotice>,
+    },
+}
+
+/// A deposit, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepositRecord {
+    /// Its number.
+    pub deposit: DepositId,
+    /// Who deposits.
+    pub caller: Name,
+    /// With which key.
+    pub caller_key: PublicKey,
+    /// For whom.
+    pub callee: Name,
+    /// To which key it is sealed.
+    pub callee_key: PublicKey,
+    /// The recording's bytes.
+    pub size: u64,
+    /// The largest frame that it may have, in bytes after the length.
+    pub frame: u32,
+    /// Names the source's state.
+    pub source: Option<Source>,
+}
+
+/// A part of a deposit that is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptPart {
+    /// Its number, from 0.
+    pub number: u32,
+    /// The place of its first byte in the recording.
+    pub offset: u64,
+    /// Payload bytes of the deposit, this part included.
+    pub kept: u64,
+    /// Where it starts in the deposit's file.
+    pub start: u64,
+    /// Where it ends there.
+    pub end: u64,
+    /// SHA-256 of it as it lies there.
+    pub digest: [u8; 32],
+    /// It is the last one: the deposit is whole.
+    pub complete: bool,
+}
+
+/// What a depositor is told once its deposit is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DepositNotice {
+    /// The callee has it.
+    Collected,
+    /// It was kept for as long as deposits are.
+    Expired,
+    /// The callee does not want it.
+    Unwanted,
+    /// The store has lost it.
+    Lost,
+}
+
+impl DepositNotice {
+    pub(super) const fn cause(self) -> &'static str {
+        match self {
+            Self::Collected => "the callee has it",
+            Self::Expired => "it was kept for as long as deposits are",
+            Self::Unwanted => "the callee does not want it",
+            Self::Lost => "the broker has lost it",
+        }
+    }
+}
+
+/// A deposit out of the store, for [`Broker::restore_deposit`](super::Broker::restore_deposit).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDeposit {
+    /// As it was opened.
+    pub record: DepositRecord,
+    /// Its parts in their order; of each the place of its first byte in the recording and in the file.
+    pub parts: Vec<(u64, u64)>,
+    /// Payload bytes that are kept.
+    pub kept: u64,
+    /// Bytes of the file that are kept.
+    pub stored: u64,
+    /// The last part is among them.
+    pub complete: bool,
+    /// It is over; only this is still to be told.
+    pub notice: Option<DepositNotice>,
+    /// How long ago it was last written, milliseconds.
+    pub age_ms: u64,
 }
 
 /// What came of a [`StoreOperation`].
@@ -97,6 +230,9 @@ pub enum Next {
     NeedMore,
     /// The connection is a lane: keep the rest and read no more until [`Event::Splice`]; the rest goes to the other end first.
     Lane,
+    /// The connection is a depositor's lane: feed the rest, and what comes, to [`Broker::deposit_input`](super::Broker::deposit_input) once
+    /// [`Event::Deposit`] has come.
+    Deposit,
     /// The connection ends: drop the rest. [`Event::Close`] comes or has come.
     Closed,
 }
@@ -116,4 +252,8 @@ pub struct Counts {
     pub grants: usize,
     /// Lanes and tunnels, waiting and joined.
     pub lanes: usize,
+    /// Deposits that are kept or coming.
+    pub deposits: usize,
+    /// Their payload bytes.
+    pub deposited: u64,
 }

@@ -142,6 +142,6 @@ impl Broker {
     }
 }
 
-fn digest(token: &[u8; 32]) -> TokenDigest {
+pub(super) fn digest(token: &[u8; 32]) -> TokenDigest {
     Sha256::digest(token).into()
 }

@@ -1,6 +1,6 @@
 //! What the broker tells its log. Never a secret.
 
-use super::{ConnectionId, Name};
+use super::{ConnectionId, DepositNotice, Name};
 use crate::link::{HandshakeError, OpenError, PreambleError, PublicKey, RecordError};
 use crate::message::ParseError;
 use core::fmt;
@@ -107,6 +107,17 @@ pub enum What {
     Cut,
     /// The operator took the key away.
     Revoked,
+    /// A deposit for this callee is whole (P10).
+    Deposited(Name),
+    /// A deposit is over.
+    DepositOver {
+        /// For whom it was.
+        callee: Name,
+        /// What the depositor is told. `None`: it took the deposit back or had not finished it, or it has been told.
+        notice: Option<DepositNotice>,
+    },
+    /// A deposit cannot go on by its lane.
+    DepositBroken(&'static str),
     /// The store could not do it.
     StoreFailed,
 }
@@ -122,6 +133,8 @@ pub enum Outcome {
     NotFound,
     /// M10, and why.
     NotConnected(&'static str),
+    /// M19 in place of M10, and why.
+    DepositAsked(&'static str),
     /// The caller's link ended first.
     Abandoned,
 }
@@ -162,6 +175,12 @@ impl fmt::Display for What {
             Self::Joined { tunnel: false } => f.write_str("relay lane joined"),
             Self::Cut => f.write_str("lane cut"),
             Self::Revoked => f.write_str("key revoked"),
+            Self::Deposited(callee) => write!(f, "deposited for {callee}"),
+            Self::DepositOver { callee, notice: Some(notice) } => {
+                write!(f, "deposit for {callee} over: {}", notice.cause())
+            }
+            Self::DepositOver { callee, notice: None } => write!(f, "deposit for {callee} forgotten"),
+            Self::DepositBroken(cause) => write!(f, "deposit broken off: {cause}"),
             Self::StoreFailed => f.write_str("the store failed: look at its log, free space and rights"),
         }
     }
@@ -174,6 +193,7 @@ impl fmt::Display for Outcome {
             Self::NotPermitted => f.write_str("not permitted"),
             Self::NotFound => f.write_str("no address"),
             Self::NotConnected(cause) => write!(f, "not connected: {cause}"),
+            Self::DepositAsked(cause) => write!(f, "asked whether to deposit: {cause}"),
             Self::Abandoned => f.write_str("abandoned by the caller"),
         }
     }

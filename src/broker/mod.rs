@@ -14,6 +14,7 @@ mod address;
 mod config;
 mod connection;
 mod control;
+mod deposits;
 mod event;
 mod grants;
 mod lanes;
@@ -27,7 +28,9 @@ mod timers;
 
 pub use address::{StoredAddress, StoredAddressError};
 pub use config::Config;
-pub use event::{Counts, Event, Input, Next, StoreOperation, Stored};
+pub use event::{
+    Counts, DepositNotice, DepositRecord, Event, Input, KeptPart, Next, StoreOperation, Stored, StoredDeposit,
+};
 pub use log::{Level, LogRecord, Outcome, What};
 
 use crate::entropy::Entropy;
@@ -38,6 +41,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use connection::{Connection, Net, State};
 use core::net::{IpAddr, SocketAddr};
+use deposits::Deposits;
 use grants::Grants;
 use lanes::Lanes;
 use limits::source_of;
@@ -72,6 +76,7 @@ pub struct Broker {
     queries: BTreeMap<QueryId, Query>,
     grants: Grants,
     lanes: Lanes,
+    deposits: Deposits,
     pending: BTreeMap<RequestId, Pending>,
     timers: Timers,
     last_id: u64,
@@ -82,6 +87,7 @@ enum Step {
     Took(usize),
     NeedMore,
     Lane(usize),
+    Deposit(usize),
     Closed,
 }
 
@@ -104,6 +110,7 @@ impl Broker {
             queries: BTreeMap::new(),
             grants: Grants::default(),
             lanes: Lanes::default(),
+            deposits: Deposits::default(),
             pending: BTreeMap::new(),
             timers: Timers::default(),
             last_id: 0,
@@ -134,6 +141,8 @@ impl Broker {
             queries: self.queries.len(),
             grants: self.grants.len(),
             lanes: self.lanes.len(),
+            deposits: self.deposits.len(),
+            deposited: self.deposits.total(),
         }
     }
 
@@ -150,6 +159,13 @@ impl Broker {
         address: Option<StoredAddress>,
     ) -> Result<(), RestoreError> {
         self.registry.restore(identifier, key, revision, list, address)
+    }
+
+    /// Brings back the largest frame of a terminal that knows deposits (P13), behind [`restore_terminal`](Self::restore_terminal).
+    pub fn restore_frame(&mut self, identifier: &str, frame: u32) {
+        if let Some(terminal) = self.registry.get_mut(identifier) {
+            terminal.frame = deposits::frame_of(frame);
+        }
     }
 
     /// A connection was accepted from `source`. One too many is closed at once.
@@ -185,6 +201,10 @@ impl Broker {
                     consumed += length;
                     Next::Lane
                 }
+                Step::Deposit(length) => {
+                    consumed += length;
+                    Next::Deposit
+                }
                 Step::Closed => {
                     consumed = bytes.len();
                     Next::Closed
@@ -199,6 +219,7 @@ impl Broker {
         let max = match &mut connection.state {
             State::Closing => return Step::Closed,
             State::Lane(_) => return Step::Lane(0),
+            State::DepositLane(_) => return Step::Deposit(0),
             State::Preamble => return self.preamble(id, bytes, now),
             State::Handshake(_) => MaxRecord::MIN,
             State::Unproven(_) | State::Enrolling(_) | State::Open(_) => connection::MAX_RECORD,
@@ -232,9 +253,12 @@ impl Broker {
             Ok(Parsed::NeedMore(_)) => Step::NeedMore,
             Ok(Parsed::Complete(Preamble::Lane { token }, length)) => {
                 if self.lane_arrived(id, &token) {
-                    Step::Lane(length)
-                } else {
-                    self.refuse(id, What::UnknownToken, now)
+                    return Step::Lane(length);
+                }
+                match self.deposit_lane_arrived(id, &token, now) {
+                    Some(true) => Step::Deposit(length),
+                    Some(false) => Step::Lane(length),
+                    None => self.refuse(id, What::UnknownToken, now),
                 }
             }
             Ok(Parsed::Complete(Preamble::Peer { .. }, _)) => self.refuse(id, What::PeerLink, now),
@@ -256,8 +280,10 @@ impl Broker {
             if gone.counted {
                 self.free_slot(gone.source);
             }
-            if let State::Lane(pair) = gone.state {
-                self.lane_ended(pair, connection);
+            match gone.state {
+                State::Lane(pair) => self.lane_ended(pair, connection),
+                State::DepositLane(lane) => self.deposit_lane_ended(lane),
+                _ => {}
             }
         }
         self.close_condemned(now);
@@ -283,6 +309,8 @@ impl Broker {
                 Timer::GrantEnd(grant) => self.withdraw(grant, "it has lasted for as long as a session may"),
                 Timer::GrantAbsent(grant) => self.release(grant),
                 Timer::Pair(pair) => self.end_lane(pair),
+                Timer::Deposit(deposit) => self.deposit_due(deposit, now),
+                Timer::DepositLane(lane) => self.deposit_lane_due(lane),
             }
             self.close_condemned(now);
         }
@@ -305,6 +333,7 @@ impl Broker {
         for link in links {
             self.close(link, now);
         }
+        self.deposits_revoked(identifier);
         let name = Name::from(identifier);
         self.registry.revoke(&name);
         self.net.log(Level::Info, None, Some(name), What::Revoked);
@@ -335,6 +364,7 @@ impl Broker {
         match connection.state {
             State::Closing => {}
             State::Open(_) => drop(self.refuse(id, What::Idle, now)),
+            State::DepositLane(lane) => self.deposit_lane_idle(lane),
             _ => drop(self.refuse(id, What::HandshakeDeadline, now)),
         }
     }

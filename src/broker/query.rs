@@ -90,6 +90,8 @@ struct No {
     denial: Denial,
     cause: &'static str,
     retry_after: Option<u32>,
+    /// The callee is away for now: it could be kept for it.
+    away: bool,
 }
 
 impl No {
@@ -102,23 +104,23 @@ impl No {
     const NOT_ITSELF: Self =
         Self::new(Denial::NotPermitted, "a terminal asks under its own identifier only", None);
     const NO_ADDRESS: Self = Self::new(Denial::NotFound, "the callee has never given an address", None);
-    const OFFLINE: Self = Self::new(Denial::NotConnected, "the callee is not connected", Some(RETRY_OFFLINE));
-    const LEFT: Self = Self::new(Denial::NotConnected, "the callee's connection ended", Some(RETRY_OFFLINE));
-    const SILENT: Self = Self::new(Denial::NotConnected, "the callee did not answer", Some(RETRY_BUSY));
+    const OFFLINE: Self = Self::away("the callee is not connected", RETRY_OFFLINE);
+    const LEFT: Self = Self::away("the callee's connection ended", RETRY_OFFLINE);
+    const SILENT: Self = Self::away("the callee did not answer", RETRY_BUSY);
     const TOO_MANY: Self = Self::new(Denial::NotConnected, "too many queries at once", Some(RETRY_BUSY));
     const TOO_MANY_GRANTS: Self =
         Self::new(Denial::NotConnected, "too many grants at once", Some(RETRY_BUSY));
 
     const fn new(denial: Denial, cause: &'static str, retry_after: Option<u32>) -> Self {
-        Self { denial, cause, retry_after }
+        Self { denial, cause, retry_after, away: false }
+    }
+
+    const fn away(cause: &'static str, retry_after: u32) -> Self {
+        Self { denial: Denial::NotConnected, cause, retry_after: Some(retry_after), away: true }
     }
 
     fn busy(retry_after: Option<u32>) -> Self {
-        Self::new(
-            Denial::NotConnected,
-            "the callee is busy",
-            Some(retry_after.unwrap_or(RETRY_BUSY).min(RETRY_MAX)),
-        )
+        Self::away("the callee is busy", retry_after.unwrap_or(RETRY_BUSY).min(RETRY_MAX))
     }
 
     fn too_often(retry_after: u32) -> Self {
@@ -360,6 +362,10 @@ impl Broker {
     }
 
     fn deny(&mut self, link: ConnectionId, transaction: Option<u32>, callee: Name, no: No) {
+        if no.away && self.ask_deposit(link, transaction, &callee, no.cause) {
+            let outcome = Outcome::DepositAsked(no.cause);
+            return self.net.log_of(Level::Info, link, What::Query { callee, outcome });
+        }
         let cause = (!self.config.deny_without_cause).then_some(no.cause);
         let denied = Denied { denial: no.denial, transaction, cause, retry_after: no.retry_after };
         self.net.send(link, &Message::Denied(denied));

@@ -1,8 +1,12 @@
 //! What terminals register: their lists (P2) and addresses (V1, V8). Answered once it is on disk.
 
-use super::control::status;
+use super::control::{Greeting, status};
+use super::deposits::DepositNumber;
 use super::registry::{Change, List, Registration};
-use super::{Broker, ConnectionId, Event, Level, Name, StoreOperation, Stored, StoredAddress, What};
+use super::{
+    Broker, ConnectionId, DepositNotice, Event, KeptPart, Level, Name, StoreOperation, Stored, StoredAddress,
+    What,
+};
 use crate::link::PublicKey;
 use crate::message::{self, Message, NotRegistered, Resolved, Status, StatusCode};
 
@@ -15,8 +19,7 @@ pub(super) enum Pending {
         link: ConnectionId,
         identifier: Name,
         key: PublicKey,
-        listen: bool,
-        transaction: Option<u32>,
+        greeting: Greeting,
     },
     List {
         link: ConnectionId,
@@ -33,6 +36,20 @@ pub(super) enum Pending {
         address: StoredAddress,
         transaction: Option<u32>,
     },
+    /// Nobody waits for it.
+    Frame,
+    DepositOpen {
+        number: DepositNumber,
+    },
+    DepositKeep {
+        number: DepositNumber,
+        part: KeptPart,
+    },
+    DepositEnd {
+        number: DepositNumber,
+        notice: Option<DepositNotice>,
+        asker: Option<(ConnectionId, Option<u32>)>,
+    },
 }
 
 impl Broker {
@@ -44,14 +61,14 @@ impl Broker {
 
     pub(super) fn store_answered(&mut self, pending: Pending, outcome: Stored, now: u64) {
         match pending {
-            Pending::Enrol { link, identifier, key, listen, transaction } => match outcome {
-                Stored::Done => self.enrolled(link, identifier, key, listen, transaction, now),
-                Stored::Refused => self.not_enrolled(link, transaction, now),
+            Pending::Enrol { link, identifier, key, greeting } => match outcome {
+                Stored::Done => self.enrolled(link, identifier, key, greeting, now),
+                Stored::Refused => self.not_enrolled(link, greeting.transaction, now),
                 Stored::Failed => {
                     self.unavailable(
                         link,
                         &identifier,
-                        status(StatusCode::Unavailable, STORE_FAILED, transaction),
+                        status(StatusCode::Unavailable, STORE_FAILED, greeting.transaction),
                     );
                     self.close(link, now);
                 }
@@ -76,6 +93,12 @@ impl Broker {
                         self.unavailable(link, &identifier, failed);
                     }
                 }
+            }
+            Pending::Frame => {}
+            Pending::DepositOpen { number } => self.deposit_opened(number, outcome, now),
+            Pending::DepositKeep { number, part } => self.part_stored(number, &part, outcome, now),
+            Pending::DepositEnd { number, notice, asker } => {
+                self.deposit_ended(number, notice, asker, outcome, now);
             }
         }
     }
@@ -162,6 +185,7 @@ impl Broker {
                     self.withdraw(grant, "the callee no longer permits the caller");
                 }
             }
+            self.deposits_unwanted(identifier, &gone);
         }
     }
 
@@ -244,7 +268,7 @@ impl Broker {
     }
 
     /// The link's identifier, if that is what the message is for; otherwise it is refused.
-    fn own_identifier(
+    pub(super) fn own_identifier(
         &mut self,
         link: ConnectionId,
         identifier: &str,

@@ -19,6 +19,8 @@ pub(super) struct Terminal {
     pub revision: u64,
     pub list: List,
     pub address: Option<StoredAddress>,
+    /// The largest frame that it takes, if it knows deposits.
+    pub frame: Option<u32>,
     /// Its open control links, all of its key.
     pub links: Vec<ConnectionId>,
     pub listener: Option<ConnectionId>,

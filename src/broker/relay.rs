@@ -106,7 +106,7 @@ impl Broker {
         }
     }
 
-    fn refuse_lane(&mut self, link: ConnectionId, transaction: Option<u32>, cause: &'static str) {
+    pub(super) fn refuse_lane(&mut self, link: ConnectionId, transaction: Option<u32>, cause: &'static str) {
         let shown = (!self.config.deny_without_cause).then_some(cause);
         let refused = TransferAnswer { cause: shown, ..answer(transaction) };
         self.net.send(link, &Message::TransferAnswer(refused));
@@ -114,7 +114,7 @@ impl Broker {
     }
 }
 
-fn answer(transaction: Option<u32>) -> TransferAnswer<'static> {
+pub(super) fn answer(transaction: Option<u32>) -> TransferAnswer<'static> {
     TransferAnswer {
         accepted: false,
         answer: ANSWER,

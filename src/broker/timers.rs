@@ -1,5 +1,6 @@
 //! What is due when.
 
+use super::deposits::{DepositNumber, LaneNumber};
 use super::{ConnectionId, grants::GrantId, lanes::PairId, query::QueryId};
 use alloc::collections::BTreeSet;
 
@@ -10,6 +11,8 @@ pub(super) enum Timer {
     GrantEnd(GrantId),
     GrantAbsent(GrantId),
     Pair(PairId),
+    Deposit(DepositNumber),
+    DepositLane(LaneNumber),
 }
 
 /// Deadlines in the order of time, each in monotonic milliseconds.

@@ -73,7 +73,7 @@ impl Place {
         bytes
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (transfer, rest) = bytes.split_first_chunk::<4>()?;
         let (&kind, rest) = rest.split_first()?;
         let (segment, rest) = rest.split_first_chunk::<8>()?;

@@ -2,9 +2,11 @@
 #![cfg(feature = "broker")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod deposits;
 mod hostile;
 mod identity;
 mod lanes;
 mod lists;
+mod parts;
 mod queries;
 mod world;

@@ -1,10 +1,11 @@
 //! A broker on virtual time, a store in memory, and terminals made of `link` and texts.
 
 use p2pgate::broker::{
-    Broker, Config, ConnectionId, Event, LogRecord, Name, Next, RequestId, StoreOperation, Stored,
-    digest_of_ticket,
+    Broker, Config, ConnectionId, DepositNotice, DepositRecord, Event, KeptPart, LogRecord, Name, Next,
+    RequestId, StoreOperation, Stored, StoredDeposit, digest_of_ticket,
 };
 use p2pgate::link::{Handshake, MaxRecord, PublicKey, Record, SecretKey, Transport, record};
+use p2pgate::message::DepositId;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -26,6 +27,10 @@ pub struct Store {
     pub keys: BTreeMap<Name, PublicKey>,
     pub lists: BTreeMap<Name, (u64, BTreeMap<Name, Option<PublicKey>>)>,
     pub addresses: BTreeMap<Name, p2pgate::broker::StoredAddress>,
+    pub frames: BTreeMap<Name, u32>,
+    pub deposits: BTreeMap<DepositId, (DepositRecord, Vec<KeptPart>, Option<DepositNotice>)>,
+    /// Refuse to write anything of deposits.
+    pub broken: bool,
 }
 
 impl Store {
@@ -59,6 +64,22 @@ impl Store {
                 }
                 self.addresses.insert(identifier, address);
             }
+            StoreOperation::SaveFrame { identifier, frame, .. } => {
+                self.frames.insert(identifier, frame);
+            }
+            _ if self.broken => return Stored::Failed,
+            StoreOperation::OpenDeposit(record) => {
+                self.deposits.insert(record.deposit, (record, Vec::new(), None));
+            }
+            StoreOperation::KeepPart { deposit, part } => match self.deposits.get_mut(&deposit) {
+                Some((_, parts, None)) if parts.len() == part.number as usize => parts.push(part),
+                _ => return Stored::Refused,
+            },
+            StoreOperation::EndDeposit { deposit, notice } => match (self.deposits.get_mut(&deposit), notice)
+            {
+                (Some(entry), Some(_)) => entry.2 = notice,
+                _ => drop(self.deposits.remove(&deposit)),
+            },
         }
         Stored::Done
     }
@@ -75,6 +96,10 @@ pub struct World {
     pub cuts: Vec<(ConnectionId, ConnectionId)>,
     pub closed: Vec<ConnectionId>,
     pub logs: Vec<LogRecord>,
+    /// The deposits' files, the lanes that fill them, and those that are to get them.
+    pub files: BTreeMap<DepositId, Vec<u8>>,
+    pub takes: BTreeMap<ConnectionId, DepositId>,
+    pub gives: BTreeMap<ConnectionId, Vec<u8>>,
     /// Every text that the broker sent: to whom, and what.
     pub transcript: Vec<(ConnectionId, String)>,
     peers: BTreeMap<ConnectionId, Peer>,
@@ -107,6 +132,9 @@ impl World {
             cuts: Vec::new(),
             closed: Vec::new(),
             logs: Vec::new(),
+            files: BTreeMap::new(),
+            takes: BTreeMap::new(),
+            gives: BTreeMap::new(),
             transcript: Vec::new(),
             peers: BTreeMap::new(),
             last: 0,
@@ -262,6 +290,52 @@ impl World {
         }
     }
 
+    /// What comes on a depositor's lane, by pieces; how much was taken.
+    pub fn deposit(&mut self, lane: ConnectionId, bytes: &[u8], size: usize) -> usize {
+        let mut all = 0;
+        for piece in bytes.chunks(size) {
+            let taken = self.broker.deposit_input(lane, piece, self.now);
+            let deposit = self.takes[&lane];
+            self.files.get_mut(&deposit).unwrap().extend_from_slice(&piece[..taken]);
+            all += taken;
+            self.run();
+            if taken < piece.len() {
+                break;
+            }
+        }
+        all
+    }
+
+    /// The process is killed; another one starts on what the store has.
+    pub fn restart(&mut self) {
+        self.held.clear();
+        let mut broker = Broker::new(self.broker.config().clone(), key(200), [8; 32]);
+        for (identifier, key) in &self.store.keys {
+            let (revision, list) = self.store.lists.get(identifier).cloned().unwrap_or_default();
+            let address = self.store.addresses.get(identifier).cloned();
+            broker.restore_terminal(identifier, Some(*key), revision, list, address).unwrap();
+            if let Some(frame) = self.store.frames.get(identifier) {
+                broker.restore_frame(identifier, *frame);
+            }
+        }
+        for (record, parts, notice) in self.store.deposits.values() {
+            let last = parts.last();
+            let stored = StoredDeposit {
+                record: record.clone(),
+                parts: parts.iter().map(|part| (part.offset, part.start)).collect(),
+                kept: last.map_or(0, |part| part.kept),
+                stored: last.map_or(0, |part| part.end),
+                complete: last.is_some_and(|part| part.complete),
+                notice: *notice,
+                age_ms: 0,
+            };
+            broker.restore_deposit(stored, self.now);
+        }
+        self.broker = broker;
+        self.peers.clear();
+        self.run();
+    }
+
     pub fn is_closed(&self, id: ConnectionId) -> bool {
         self.closed.contains(&id)
     }
@@ -282,6 +356,16 @@ impl World {
                     self.splices.push((first, second, limit, tunnel))
                 }
                 Event::Cut { first, second } => self.cuts.push((first, second)),
+                Event::Deposit { connection, deposit, start } => {
+                    let file = self.files.entry(deposit).or_default();
+                    assert!(file.len() >= start as usize, "what is kept is there");
+                    file.truncate(start as usize);
+                    self.takes.insert(connection, deposit);
+                }
+                Event::Collect { connection, deposit, start, end } => {
+                    let part = self.files[&deposit][start as usize..end as usize].to_vec();
+                    self.gives.insert(connection, part);
+                }
                 Event::Log(record) => self.logs.push(record),
             }
         }

@@ -32,6 +32,10 @@ impl Folder {
         self.0.join("broker.sqlite")
     }
 
+    pub(crate) fn deposits(&self) -> PathBuf {
+        self.0.join("deposits")
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("broker.sock")
     }

@@ -26,9 +26,12 @@
 mod admin;
 mod conduit;
 mod error;
+mod files;
 mod folder;
 mod joined;
+mod lanes;
 mod links;
+mod listing;
 mod operators;
 mod pair;
 mod server;
@@ -37,4 +40,5 @@ pub mod store;
 
 pub use admin::{enrol, revoke};
 pub use error::Error;
+pub use listing::deposits;
 pub use server::{Options, Server, Stop};

@@ -1,5 +1,6 @@
 //! Connections that the broker talks on itself.
 
+use crate::files::Work;
 use crate::server::{Role, Server};
 use crate::socket::Socket;
 use bytes::{Buf, Bytes};
@@ -73,7 +74,7 @@ impl Server {
             let input = self.broker.handle_input(id, &mut self.buffer[..length], now);
             link.input = Bytes::copy_from_slice(&self.buffer[input.consumed..length]);
             match input.next {
-                Next::Lane => link.phase = Phase::Lane,
+                Next::Lane | Next::Deposit => link.phase = Phase::Lane,
                 // A whole record was there and was not taken: nothing would ever change that.
                 Next::NeedMore if link.input.len() >= MAX_INPUT => return self.drop_connection(id),
                 Next::NeedMore => {}
@@ -115,6 +116,9 @@ impl Server {
     /// The broker is done with the connection: what is queued goes out, within some seconds.
     pub(crate) fn close(&mut self, id: ConnectionId) {
         let due = self.now().saturating_add(CLOSE_MS);
+        if matches!(self.connections.get(&id), Some(Role::Taking(_) | Role::Giving(_))) {
+            return self.drop_connection(id);
+        }
         let Some(link) = self.link(id) else { return };
         link.phase = Phase::Closing;
         link.input = Bytes::new();
@@ -141,7 +145,10 @@ impl Server {
 
     /// Closes now, and tells the broker, once.
     pub(crate) fn drop_connection(&mut self, id: ConnectionId) {
-        if self.connections.remove(&id).is_some() {
+        if let Some(role) = self.connections.remove(&id) {
+            if let Role::Taking(taking) = role {
+                self.files.submit(Work::Close { lane: id, deposit: taking.deposit });
+            }
             let now = self.now();
             self.broker.disconnected(id, now);
             tracing::debug!(connection = id, "disconnected");

@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use clap::{Args, Parser, Subcommand};
+use p2pgate::broker::{Config, DepositRecord, StoredDeposit};
 use p2pgate_broker::{Error, Options, Server};
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -23,6 +24,8 @@ enum Command {
     Serve(Serve),
     /// Print a one-time ticket by which a terminal enrols as ID within 7 days
     Enrol(Named),
+    /// Print what is deposited: number, depositor, callee, bytes kept, bytes in all, state, hours since it was last written; a tab between them
+    Deposits(Data),
     /// Take ID's key, ticket, list and address away; its links and lanes end at once
     Revoke(Named),
 }
@@ -41,6 +44,47 @@ struct Serve {
     /// Pass no recordings on: terminals send to each other directly
     #[arg(long)]
     no_relay: bool,
+    /// Keep nothing for callees that cannot be called
+    #[arg(long)]
+    no_deposits: bool,
+    /// The largest deposit [default: 16GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    deposit_max: Option<u64>,
+    /// What is kept of one depositor [default: 64GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    deposit_per_caller: Option<u64>,
+    /// What is kept for one callee [default: 64GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    deposit_per_callee: Option<u64>,
+    /// What is kept in all; the disk needs a little more, twice as much at worst [default: 256GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    deposit_total: Option<u64>,
+    /// For how many days a deposit is kept [default: 14]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=3650))]
+    deposit_days: Option<u64>,
+}
+
+impl Serve {
+    fn limit_deposits(&self, config: &mut Config) {
+        config.deposits = !self.no_deposits;
+        for (limit, given) in [
+            (&mut config.max_deposit, self.deposit_max),
+            (&mut config.max_deposited_per_caller, self.deposit_per_caller),
+            (&mut config.max_deposited_per_callee, self.deposit_per_callee),
+            (&mut config.max_deposited, self.deposit_total),
+            (&mut config.deposit_ms, self.deposit_days.map(|days| days * 24 * 60 * 60 * 1_000)),
+        ] {
+            *limit = given.unwrap_or(*limit);
+        }
+        config.unfinished_deposit_ms = config.unfinished_deposit_ms.min(config.deposit_ms);
+    }
+}
+
+#[derive(Args)]
+struct Data {
+    /// The broker's folder, whether it is running or not
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
 }
 
 #[derive(Args)]
@@ -64,6 +108,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => run(serve),
         Command::Enrol(named) => p2pgate_broker::enrol(&named.data, &named.identifier)
             .and_then(|ticket| print_line(format_args!("{}", *ticket))),
+        Command::Deposits(Data { data }) => list_deposits(&data),
         Command::Revoke(named) => p2pgate_broker::revoke(&named.data, &named.identifier),
     };
     match outcome {
@@ -93,7 +138,8 @@ fn run(serve: Serve) -> Result<(), Error> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     raise_file_limit();
 
-    let mut options = Options::new(serve.data);
+    let mut options = Options::new(&serve.data);
+    serve.limit_deposits(&mut options.config);
     options.listen = serve.listen;
     options.config.relay = !serve.no_relay;
     if let Some(size) = serve.max_transfer {
@@ -103,6 +149,21 @@ fn run(serve: Serve) -> Result<(), Error> {
     stop_on_signals(&server)?;
     print_line(format_args!("listening {} key {}", server.local_addr(), server.public_key()))?;
     server.run()
+}
+
+fn list_deposits(data: &Path) -> Result<(), Error> {
+    for StoredDeposit { record, kept, complete, notice, age_ms, .. } in p2pgate_broker::deposits(data)? {
+        let state = match (notice, complete) {
+            (Some(_), _) => "over",
+            (None, true) => "waiting",
+            (None, false) => "unfinished",
+        };
+        let number: String = record.deposit.iter().map(|byte| format!("{byte:02x}")).collect();
+        let DepositRecord { caller, callee, size, .. } = record;
+        let hours = age_ms / 3_600_000;
+        print_line(format_args!("{number}\t{caller}\t{callee}\t{kept}\t{size}\t{state}\t{hours}"))?;
+    }
+    Ok(())
 }
 
 /// The first SIGTERM or SIGINT stops the server gracefully, the second at once.

@@ -2,7 +2,9 @@
 
 use crate::Error;
 use crate::admin::{Client, Command, answer};
+use crate::files::{Done, Files, Work};
 use crate::folder::{Folder, fill_random};
+use crate::lanes::{Giving, Taking};
 use crate::links::Link;
 use crate::operators::listen_for_operator;
 use crate::pair::Pair;
@@ -11,7 +13,9 @@ use crate::store::{Operation, Sqlite, Store, StoreError, Worker};
 use mio::event::Event as Told;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
-use p2pgate::broker::{Broker, Config, ConnectionId, Event, Level, LogRecord, MAX_INPUT, RequestId, Stored};
+use p2pgate::broker::{
+    Broker, Config, ConnectionId, Event, Level, LogRecord, MAX_INPUT, RequestId, StoreOperation, Stored,
+};
 use p2pgate::link::PublicKey;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -101,6 +105,10 @@ pub(crate) enum Role {
     Link(Link),
     /// One end of the pair with this number.
     Joined(ConnectionId),
+    /// A depositor's lane.
+    Taking(Taking),
+    /// A callee's that collects.
+    Giving(Giving),
 }
 
 /// A broker that listens.
@@ -111,6 +119,7 @@ pub struct Server {
     local: SocketAddr,
     stop: Stop,
     pub(crate) worker: Worker<Asker>,
+    pub(crate) files: Files,
     pub(crate) broker: Broker,
     pub(crate) connections: HashMap<ConnectionId, Role>,
     /// By the number of the pair's first connection.
@@ -118,6 +127,8 @@ pub struct Server {
     pub(crate) clients: HashMap<ConnectionId, Client>,
     /// Who can go on without the poll telling anything.
     pub(crate) ready: BTreeSet<ConnectionId>,
+    /// Depositors' lanes that wait for the disk.
+    pub(crate) held_back: BTreeSet<ConnectionId>,
     /// When to look after connections that are closing, pairs that may be idle, and operators.
     pub(crate) deadlines: BTreeSet<(u64, ConnectionId)>,
     pub(crate) buffer: Box<[u8]>,
@@ -159,6 +170,7 @@ impl Server {
         let unusable = |source| Error::Store { path: path.clone(), source };
         let mut store = open(&path).map_err(unusable)?;
         let terminals = store.load().map_err(unusable)?;
+        let deposits = store.load_deposits().map_err(unusable)?;
 
         let (config, pipe_pairs) = within_file_limit(options.config);
         let max_connections = config.max_connections;
@@ -174,6 +186,9 @@ impl Server {
                 terminal.address,
             );
             restored.map_err(|_| unusable(StoreError::Damaged("an identifier")))?;
+            if let Some(frame) = terminal.frame {
+                broker.restore_frame(&terminal.identifier, frame);
+            }
         }
 
         let poll = Poll::new().map_err(Error::system("poll"))?;
@@ -187,6 +202,15 @@ impl Server {
         let mut admin = listen_for_operator(&folder)?;
         registry.register(&mut admin, ADMIN, Interest::READABLE).map_err(Error::system("poll"))?;
         let wake = stop.clone();
+        let (files, lost) = Files::start(&folder, &deposits, move || wake.wake())?;
+        for deposit in deposits {
+            broker.restore_deposit(deposit, 0);
+        }
+        for deposit in &lost {
+            tracing::error!("the deposit {} is lost: its file is gone or cut", crate::files::name(deposit));
+            broker.deposit_lost(deposit, 0);
+        }
+        let wake = stop.clone();
         let worker = Worker::start(store, move || wake.wake()).map_err(Error::system("start a thread"))?;
         Ok(Self {
             poll,
@@ -195,11 +219,13 @@ impl Server {
             local,
             stop,
             worker,
+            files,
             broker,
             connections: HashMap::new(),
             pairs: HashMap::new(),
             clients: HashMap::new(),
             ready: BTreeSet::new(),
+            held_back: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             buffer: vec![0; 2 * MAX_INPUT].into_boxed_slice(),
             lane_idle_ms: milliseconds(options.lane_idle),
@@ -237,6 +263,7 @@ impl Server {
     pub fn run(mut self) -> Result<(), Error> {
         let mut events = Events::with_capacity(1024);
         let mut end: Option<u64> = None;
+        self.obey();
         loop {
             let timeout = self.timeout(end);
             match self.poll.poll(&mut events, timeout) {
@@ -248,6 +275,7 @@ impl Server {
             for event in &events {
                 self.told(event);
             }
+            self.take_written()?;
             self.take_outcomes()?;
             for id in std::mem::take(&mut self.ready) {
                 self.serve(id);
@@ -297,6 +325,8 @@ impl Server {
                 let id = number as ConnectionId;
                 match self.connections.get_mut(&id) {
                     Some(Role::Link(link)) => link.socket.told(event),
+                    Some(Role::Taking(taking)) => taking.socket.told(event),
+                    Some(Role::Giving(giving)) => giving.socket.told(event),
                     Some(Role::Joined(pair)) => {
                         let pair = *pair;
                         if let Some(joined) = self.pairs.get_mut(&pair) {
@@ -316,6 +346,8 @@ impl Server {
         match self.connections.get(&id) {
             Some(Role::Link(_)) => self.serve_link(id),
             Some(Role::Joined(pair)) => self.serve_pair(*pair),
+            Some(Role::Taking(_)) => self.serve_taking(id),
+            Some(Role::Giving(_)) => self.serve_giving(id),
             None => self.serve_operator(id),
         }
     }
@@ -373,19 +405,44 @@ impl Server {
             match event {
                 Event::Transmit(id) => self.flush(id),
                 Event::Close(id) => self.close(id),
-                Event::Store(request, operation) => {
-                    let queued = self.worker.submit(Asker::Terminal(request), Operation::Terminal(operation));
-                    if queued.is_err() {
-                        tracing::warn!("the store does not keep up: a terminal is told to come back");
-                        let now = self.now();
-                        self.broker.stored(request, Stored::Failed, now);
-                    }
+                Event::Store(request, StoreOperation::KeepPart { deposit, part }) => {
+                    // First the bytes, then the index.
+                    let operation = StoreOperation::KeepPart { deposit, part };
+                    self.files.submit(Work::Sync { request, deposit, operation });
+                }
+                Event::Store(request, operation) => self.store(request, operation),
+                Event::Deposit { connection, deposit, start } => {
+                    self.take_deposit(connection, deposit, start);
+                }
+                Event::Collect { connection, deposit, start, end } => {
+                    self.give_deposit(connection, deposit, start, end);
                 }
                 Event::Splice { first, second, limit, tunnel } => self.join(first, second, limit, tunnel),
                 Event::Cut { first, .. } => self.cut(first),
                 Event::Log(record) => log(&record),
             }
         }
+    }
+
+    fn store(&mut self, request: RequestId, operation: StoreOperation) {
+        if self.worker.submit(Asker::Terminal(request), Operation::Terminal(operation)).is_err() {
+            tracing::warn!("the store does not keep up: a terminal is told to come back");
+            let now = self.now();
+            self.broker.stored(request, Stored::Failed, now);
+        }
+    }
+
+    fn take_written(&mut self) -> Result<(), Error> {
+        while let Some(done) = self.files.outcome().map_err(Error::system("keep the deposits' thread"))? {
+            let now = self.now();
+            match done {
+                Done::Written { lane, length } => self.written(lane, length),
+                Done::Synced { request, operation, durable: true } => self.store(request, operation),
+                Done::Synced { request, .. } => self.broker.stored(request, Stored::Failed, now),
+            }
+            self.obey();
+        }
+        Ok(())
     }
 
     fn take_outcomes(&mut self) -> Result<(), Error> {
@@ -395,7 +452,14 @@ impl Server {
             let now = self.now();
             match outcome.map_err(gone)? {
                 None => return Ok(()),
-                Some((Asker::Terminal(request), _, stored)) => self.broker.stored(request, stored, now),
+                Some((Asker::Terminal(request), operation, stored)) => {
+                    if let (Operation::Terminal(StoreOperation::EndDeposit { deposit, .. }), Stored::Done) =
+                        (operation, stored)
+                    {
+                        self.files.submit(Work::Remove { deposit });
+                    }
+                    self.broker.stored(request, stored, now);
+                }
                 Some((Asker::Operator(client, command), operation, stored)) => {
                     if let (Operation::Revoke { identifier }, Stored::Done) = (&operation, stored) {
                         self.broker.revoke(identifier, now);
@@ -417,6 +481,8 @@ impl Server {
             match self.connections.get(&id) {
                 Some(Role::Link(_)) => self.closing_due(id),
                 Some(Role::Joined(pair)) => self.pair_due(*pair, now),
+                Some(Role::Giving(_)) => self.giving_due(id, now),
+                Some(Role::Taking(_)) => {}
                 None => drop(self.clients.remove(&id)),
             }
         }
@@ -425,7 +491,8 @@ impl Server {
     /// Nothing is under way that a stop would break off.
     fn is_quiet(&self) -> bool {
         let unsent = |role: &Role| matches!(role, Role::Link(link) if link.has_unsent());
-        self.worker.pending() == 0 && self.pairs.is_empty() && !self.connections.values().any(unsent)
+        let written = self.worker.pending() + self.files.syncing() == 0;
+        written && self.pairs.is_empty() && !self.connections.values().any(unsent)
     }
 }
 

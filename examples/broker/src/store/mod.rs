@@ -1,12 +1,13 @@
-//! What must outlast a restart (P13): who is enrolled, permitted lists, addresses, tickets.
+//! What must outlast a restart (P13): who is enrolled, permitted lists, addresses, tickets, the index of deposits.
 
+mod deposits;
 mod sqlite;
 mod worker;
 
 pub use sqlite::Sqlite;
 pub(crate) use worker::Worker;
 
-use p2pgate::broker::{Name, StoreOperation, Stored, StoredAddress};
+use p2pgate::broker::{Name, StoreOperation, Stored, StoredAddress, StoredDeposit};
 use p2pgate::link::PublicKey;
 
 /// A place for what must last. This trait is the seam for other engines.
@@ -18,6 +19,12 @@ pub trait Store: Send {
     /// # Errors
     /// The engine's, or a row that no broker has written.
     fn load(&mut self) -> Result<Vec<Terminal>, StoreError>;
+
+    /// Every deposit, in the order in which they were opened.
+    ///
+    /// # Errors
+    /// The engine's, or a row that no broker has written.
+    fn load_deposits(&mut self) -> Result<Vec<StoredDeposit>, StoreError>;
 
     /// Does the operations in their order, each whole or not at all, and gives their outcomes back in that order.
     /// What is [`Stored::Done`] is on disk when this returns.
@@ -56,6 +63,8 @@ pub struct Terminal {
     pub list: Vec<(Name, Option<PublicKey>)>,
     /// Where it can be reached.
     pub address: Option<StoredAddress>,
+    /// The largest frame that it takes, if it knows deposits.
+    pub frame: Option<u32>,
 }
 
 /// Why a store cannot be opened or read.
@@ -67,6 +76,9 @@ pub enum StoreError {
     /// A row that no broker has written.
     #[error("the store is damaged in {0}: restore it from a backup")]
     Damaged(&'static str),
+    /// An earlier release has written it, and it is only to be read.
+    #[error("the store is of version {0}, written by an earlier release: start the broker once")]
+    Earlier(i64),
     /// The engine's own error.
     #[error(
         "the store cannot be used ({0}): check the disk and the file's owner, or restore it from a backup"

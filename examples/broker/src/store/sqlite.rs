@@ -1,9 +1,10 @@
 //! The default store: one SQLite file, written ahead (WAL), each group synced before it is answered.
 
 use super::{Operation, Store, StoreError, Terminal};
-use p2pgate::broker::{Name, StoreOperation, Stored, StoredAddress};
+use p2pgate::broker::{Name, StoreOperation, Stored, StoredAddress, StoredDeposit};
 use p2pgate::link::PublicKey;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,7 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const TICKET_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// One script a version: `user_version` says how many of them have been run on a file.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE terminals (identifier TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE tickets (identifier TEXT PRIMARY KEY, digest BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE lists (
@@ -32,14 +34,31 @@ const MIGRATIONS: [&str; 1] = ["
         identifier TEXT PRIMARY KEY REFERENCES terminals ON DELETE CASCADE,
         address TEXT NOT NULL
     ) WITHOUT ROWID;
-"];
+",
+    super::deposits::TABLES,
+];
 
 /// A store in one SQLite file.
 pub struct Sqlite {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Sqlite {
+    /// Opens the file to look at it, while a broker may be writing it.
+    ///
+    /// # Errors
+    /// The file cannot be used, or is of another release's version.
+    pub fn read(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        match version.cmp(&(MIGRATIONS.len() as i64)) {
+            Ordering::Less => Err(StoreError::Earlier(version)),
+            Ordering::Equal => Ok(Self { connection }),
+            Ordering::Greater => Err(StoreError::Later(version)),
+        }
+    }
+
     /// Opens the file, creates it for this user alone if there is none, and brings it to this release's version.
     ///
     /// # Errors
@@ -77,8 +96,9 @@ impl Store for Sqlite {
             lists.entry(row.get(0)?).or_default().push(entry);
         }
         let mut statement = self.connection.prepare(
-            "SELECT identifier, key, COALESCE(revision, 0), address FROM terminals
-             LEFT JOIN lists ON owner = identifier LEFT JOIN addresses USING (identifier)",
+            "SELECT identifier, key, COALESCE(revision, 0), address, frame FROM terminals
+             LEFT JOIN lists ON owner = identifier LEFT JOIN addresses USING (identifier)
+             LEFT JOIN frames USING (identifier)",
         )?;
         let mut rows = statement.query([])?;
         let mut terminals = Vec::new();
@@ -91,10 +111,15 @@ impl Store for Sqlite {
                 revision: row.get::<_, i64>(2)?.cast_unsigned(),
                 list: lists.remove(&identifier).unwrap_or_default(),
                 address: address.map_err(|_| StoreError::Damaged("an address"))?,
+                frame: row.get(4)?,
                 identifier,
             });
         }
         Ok(terminals)
+    }
+
+    fn load_deposits(&mut self) -> Result<Vec<StoredDeposit>, StoreError> {
+        super::deposits::load(&self.connection)
     }
 
     fn apply(&mut self, operations: &[Operation]) -> Vec<Stored> {
@@ -156,6 +181,22 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
                 saved,
             )?;
         }
+        Operation::Terminal(StoreOperation::SaveFrame { identifier, key, frame }) => {
+            if key_of(transaction, identifier)? != Some(*key.as_bytes()) {
+                return Ok(Stored::Refused);
+            }
+            let saved = params![&**identifier, frame];
+            execute(transaction, "INSERT OR REPLACE INTO frames (identifier, frame) VALUES (?1, ?2)", saved)?;
+        }
+        Operation::Terminal(StoreOperation::OpenDeposit(record)) => {
+            return super::deposits::open(transaction, record);
+        }
+        Operation::Terminal(StoreOperation::KeepPart { deposit, part }) => {
+            return super::deposits::keep(transaction, deposit, part);
+        }
+        Operation::Terminal(StoreOperation::EndDeposit { deposit, notice }) => {
+            super::deposits::end(transaction, deposit, *notice)?;
+        }
         Operation::Ticket { identifier, digest } => {
             if key_of(transaction, identifier)?.is_some() {
                 return Ok(Stored::Refused);
@@ -179,12 +220,12 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
     Ok(Stored::Done)
 }
 
-fn key_of(transaction: &Transaction<'_>, identifier: &Name) -> rusqlite::Result<Option<[u8; 32]>> {
+pub(super) fn key_of(transaction: &Transaction<'_>, identifier: &Name) -> rusqlite::Result<Option<[u8; 32]>> {
     let mut statement = transaction.prepare_cached("SELECT key FROM terminals WHERE identifier = ?1")?;
     statement.query_row(params![&**identifier], |row| row.get(0)).optional()
 }
 
-fn execute(
+pub(super) fn execute(
     transaction: &Transaction<'_>,
     sql: &str,
     params: impl rusqlite::Params,
@@ -204,8 +245,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit()?)
 }
 
-/// Seconds since 1970: a ticket's end has to outlast a restart, so it goes by the wall clock.
-fn now() -> i64 {
+/// Seconds since 1970: what a ticket or a deposit ends by has to outlast a restart, so it goes by the wall clock.
+pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs().cast_signed()
 }

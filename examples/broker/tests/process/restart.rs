@@ -191,6 +191,10 @@ impl Store for Flaky {
         self.store.load()
     }
 
+    fn load_deposits(&mut self) -> Result<Vec<p2pgate::broker::StoredDeposit>, StoreError> {
+        self.store.load_deposits()
+    }
+
     fn apply(&mut self, operations: &[Operation]) -> Vec<Stored> {
         match self.broken.load(Ordering::SeqCst) {
             true => vec![Stored::Failed; operations.len()],

@@ -1,0 +1,263 @@
+//! M21 and M22: the callee hears of its deposits and collects them; the depositor hears of it, asks for its own and takes them back.
+
+use super::lanes::Role;
+use super::{DepositNumber, State};
+use crate::Secret;
+use crate::broker::control::status;
+use crate::broker::relay::answer;
+use crate::broker::timers::Timer;
+use crate::broker::{Broker, ConnectionId, DepositNotice, Level, Stored, What};
+use crate::message::{
+    self, Delivered, DepositId, DepositedFor, Depositor, Message, Status, StatusCode, TransferAnswer,
+    Withdraw,
+};
+use alloc::vec::Vec;
+
+const NO_DEPOSIT: &str = "there is no such deposit for this terminal";
+const NO_PLACE: &str = "the recording is shorter than that";
+const TOO_OFTEN: &str = "too many questions in a minute";
+const STORE_FAILED: &str = "The broker cannot store it now.";
+
+/// After how many seconds the store may be there again.
+const STORE_RETRY: u32 = 10;
+
+impl Broker {
+    /// M21, if the callee listens and knows deposits.
+    pub(super) fn tell_callee(&mut self, number: DepositNumber) {
+        let Some(deposit) = self.deposits.get(number).filter(|deposit| deposit.state == State::Whole) else {
+            return;
+        };
+        let record = &deposit.record;
+        let Some(link) = self.registry.get(&record.callee).and_then(|terminal| terminal.listener) else {
+            return;
+        };
+        if self.net.session(link).is_none_or(|session| session.frame.is_none()) {
+            return;
+        }
+        let depositor = Depositor {
+            caller: &record.caller,
+            deposit: Some(record.deposit),
+            size: Some(record.size),
+            caller_key: Some(*record.caller_key.as_bytes()),
+        };
+        self.net.send(link, &Message::Depositor(depositor));
+    }
+
+    /// A terminal's HELLO is through: M21 for what waits for it if it listens, and what became of its own deposits.
+    pub(in crate::broker) fn deposits_at_hello(&mut self, link: ConnectionId, listens: bool) {
+        let Some(session) = self.net.session(link).filter(|session| session.frame.is_some()) else { return };
+        let identifier = session.identifier.clone();
+        if listens {
+            let waiting: Vec<_> = self.deposits.for_callee(&identifier).map(|(number, _)| number).collect();
+            for number in waiting {
+                self.tell_callee(number);
+            }
+        }
+        let own: Vec<_> = self.deposits.of_caller(&identifier).map(|(number, _)| number).collect();
+        for number in own {
+            self.tell_depositor(number);
+        }
+    }
+
+    /// What became of a deposit, once, if the depositor has a link that knows deposits.
+    fn tell_depositor(&mut self, number: DepositNumber) {
+        let Some(deposit) = self.deposits.get(number) else { return };
+        let State::Over(notice) = deposit.state else { return };
+        let id = deposit.record.deposit;
+        let links = self.registry.get(&deposit.record.caller).map(|terminal| terminal.links.clone());
+        let mut links = links.unwrap_or_default().into_iter();
+        let knows = |link: &ConnectionId| self.net.session(*link).is_some_and(|it| it.frame.is_some());
+        let Some(link) = links.find(knows) else { return };
+        let message = match notice {
+            DepositNotice::Collected => Message::Delivered(Delivered { deposit: Some(id) }),
+            DepositNotice::Expired | DepositNotice::Unwanted | DepositNotice::Lost => {
+                Message::Withdraw(Withdraw { handle: id, cause: Some(notice.cause()), transaction: None })
+            }
+        };
+        self.net.send(link, &message);
+        self.end_deposit(number, None, None);
+    }
+
+    /// M22.
+    pub(in crate::broker) fn collect(
+        &mut self,
+        link: ConnectionId,
+        collect: &message::Collect<'_>,
+        now: u64,
+    ) {
+        let transaction = collect.transaction;
+        match self.start_collect(link, collect, now) {
+            Ok(token) => {
+                let accepted = TransferAnswer { accepted: true, token: Some(token), ..answer(transaction) };
+                self.net.send(link, &Message::TransferAnswer(accepted));
+            }
+            Err(cause) => self.refuse_lane(link, transaction, cause),
+        }
+    }
+
+    fn start_collect(
+        &mut self,
+        link: ConnectionId,
+        collect: &message::Collect<'_>,
+        now: u64,
+    ) -> Result<Secret<32>, &'static str> {
+        let session = self.net.session(link).ok_or(NO_DEPOSIT)?;
+        let (callee, key) = (session.identifier.clone(), session.secured.key);
+        let (terminal, limit) = (self.registry.get_mut(&callee), self.config.queries_per_minute);
+        terminal.ok_or(NO_DEPOSIT)?.queries.take(limit, now).map_err(|_| TOO_OFTEN)?;
+        if *callee != *collect.callee {
+            return Err(NO_DEPOSIT);
+        }
+        let (number, deposit) = self
+            .deposits
+            .for_callee(&callee)
+            .find(|(_, deposit)| {
+                let record = &deposit.record;
+                deposit.state == State::Whole
+                    && *record.caller == *collect.caller
+                    && record.callee_key == key
+                    && collect.deposit.is_none_or(|id| id == record.deposit)
+            })
+            .ok_or(NO_DEPOSIT)?;
+        let offset = collect.offset.unwrap_or(0);
+        if offset > deposit.record.size {
+            return Err(NO_PLACE);
+        }
+        // The last part that starts at or before it: the first one starts at 0, and the last one has the end.
+        let behind = deposit.parts.partition_point(|(start, _)| *start <= offset);
+        let (_, start) = *behind.checked_sub(1).and_then(|at| deposit.parts.get(at)).ok_or(NO_DEPOSIT)?;
+        let role = Role::Give { start, end: deposit.stored };
+        Ok(self.issue_deposit_lane(number, role, now))
+    }
+
+    /// How a collection ended. What is unknown was deleted before: the callee may ask again for that answer.
+    pub(in crate::broker) fn collected(&mut self, link: ConnectionId, collected: &message::Collected<'_>) {
+        let Some(session) = self.net.session(link) else { return };
+        let (callee, key) = (session.identifier.clone(), session.secured.key);
+        let transaction = collected.transaction;
+        let found = self
+            .deposits
+            .find(&collected.deposit)
+            .filter(|(_, deposit)| deposit.record.callee == callee && deposit.record.callee_key == key);
+        match found.map(|(number, deposit)| (number, deposit.state, deposit.lane)) {
+            Some((number, State::Whole, _)) if collected.complete => {
+                self.end_deposit(number, Some(DepositNotice::Collected), Some((link, transaction)));
+            }
+            Some((number, State::Ending(notice), _)) => {
+                self.send_off(number, notice, Some((link, transaction)));
+            }
+            Some((_, State::Whole, lane)) => {
+                if let Some(lane) = lane {
+                    self.end_deposit_lane(lane);
+                }
+                self.answer(link, StatusCode::Done, "It is kept.", transaction);
+            }
+            _ => self.answer(link, StatusCode::Done, "Done.", transaction),
+        }
+    }
+
+    /// `DEPOSITS`.
+    pub(in crate::broker) fn list_deposits(
+        &mut self,
+        link: ConnectionId,
+        question: &message::Deposits<'_>,
+        now: u64,
+    ) {
+        let transaction = question.transaction;
+        let Some(identifier) = self.own_identifier(link, question.identifier, transaction) else { return };
+        let limit = self.config.queries_per_minute;
+        let taken = self.registry.get_mut(&identifier).map(|terminal| terminal.queries.take(limit, now));
+        if let Some(Err(wait)) = taken {
+            let refused =
+                Status { retry_after: Some(wait), ..status(StatusCode::TooOften, "Too often.", transaction) };
+            return self.net.send(link, &Message::Status(refused));
+        }
+        let own = self.deposits.of_caller(&identifier).filter(|(_, deposit)| deposit.is_kept());
+        for (_, deposit) in own {
+            let deposited = DepositedFor {
+                callee: &deposit.record.callee,
+                deposit: Some(deposit.record.deposit),
+                size: Some(deposit.record.size),
+                offset: Some(deposit.kept),
+                transaction,
+            };
+            self.net.send(link, &Message::DepositedFor(deposited));
+        }
+        self.answer(link, StatusCode::Done, "That is all.", transaction);
+    }
+
+    /// `WITHDRAW`, by the depositor or the callee. What is unknown, or another's, is not there.
+    pub(in crate::broker) fn withdraw_deposit(
+        &mut self,
+        link: ConnectionId,
+        deposit: &DepositId,
+        transaction: Option<u32>,
+    ) {
+        let Some(session) = self.net.session(link) else { return };
+        let (asker, key) = (session.identifier.clone(), session.secured.key);
+        let found = self.deposits.find(deposit).and_then(|(number, deposit)| {
+            let record = &deposit.record;
+            let notice = if record.caller == asker && record.caller_key == key {
+                None
+            } else if record.callee == asker && record.callee_key == key {
+                Some(DepositNotice::Unwanted)
+            } else {
+                return None;
+            };
+            Some((number, deposit.state, notice))
+        });
+        match found {
+            Some((number, State::Ending(notice), _)) => {
+                self.send_off(number, notice, Some((link, transaction)));
+            }
+            Some((_, State::Over(_), Some(_))) | None => {
+                self.answer(link, StatusCode::Done, "Done.", transaction);
+            }
+            Some((number, _, notice)) => self.end_deposit(number, notice, Some((link, transaction))),
+        }
+    }
+
+    /// The store has forgotten a deposit, or could not.
+    pub(in crate::broker) fn deposit_ended(
+        &mut self,
+        number: DepositNumber,
+        notice: Option<DepositNotice>,
+        asker: Option<(ConnectionId, Option<u32>)>,
+        outcome: Stored,
+        now: u64,
+    ) {
+        let ending = self.deposits.get(number).is_some_and(|it| it.state == State::Ending(notice));
+        if outcome != Stored::Done {
+            if let Some((link, transaction)) = asker {
+                let failed = status(StatusCode::Unavailable, STORE_FAILED, transaction);
+                let failed = Status { retry_after: Some(STORE_RETRY), ..failed };
+                self.net.send(link, &Message::Status(failed));
+            }
+            if ending {
+                self.deposit_again(number, now.saturating_add(super::RETRY_MS));
+            }
+            return;
+        }
+        if let Some((link, transaction)) = asker {
+            self.answer(link, StatusCode::Done, "Done.", transaction);
+        }
+        if !ending {
+            return;
+        }
+        self.log_deposit(Level::Info, number, |callee| What::DepositOver { callee, notice });
+        match notice {
+            Some(notice) => {
+                if let Some(deposit) = self.deposits.get_mut(number) {
+                    deposit.state = State::Over(notice);
+                }
+                self.deposit_again(number, now.saturating_add(self.config.deposit_ms));
+                self.tell_depositor(number);
+            }
+            None => {
+                if let Some(deposit) = self.deposits.remove(number) {
+                    self.timers.disarm(deposit.due, Timer::Deposit(number));
+                }
+            }
+        }
+    }
+}

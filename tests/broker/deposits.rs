@@ -1,0 +1,676 @@
+//! P10, P11: store and forward, with real ciphertext.
+
+use crate::parts::{CUT, Cut, frame, header, parts, read, sealer};
+use crate::world::{World, has, key, source, value};
+use base64ct::{Base64, Encoding};
+use p2pgate::broker::{Config, Next};
+use p2pgate::lane::{Kind, Place};
+use p2pgate::link::{LaneToken, Preamble};
+use p2pgate::message::DepositId;
+use p2pgate::sframe::Suite;
+use sha2::{Digest, Sha256};
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// A link that knows deposits.
+fn hello(world: &mut World, identifier: &str, number: u8, lines: &str) -> u64 {
+    let link = world.dial(&key(number), source(number.into()), 4_096);
+    world.send(link, &format!("HELLO\nIdentifier:{identifier}\n{lines}Frame:1200\n"));
+    link
+}
+
+/// Alice, whom bob permits; both know deposits, and bob has gone.
+fn away(config: Config) -> (World, u64) {
+    let mut world = World::with(config);
+    let old = world.callee("bob", 2, "alice");
+    world.disconnect(old);
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    assert!(world.text(bob).contains("Status:200"));
+    world.disconnect(bob);
+    let old = world.terminal("alice", 1);
+    world.disconnect(old);
+    let alice = hello(&mut world, "alice", 1, "");
+    assert!(world.text(alice).contains("Status:200"));
+    (world, alice)
+}
+
+const QUERY: &str = "QUERY\nIdentifier:alice\nCallee:bob\nTransaction:4\n";
+
+fn ask(world: &mut World, alice: u64, size: usize) -> String {
+    let question = world.ask(alice, QUERY);
+    assert!(question.starts_with("NOTIFY\nDeposit Question.\nTransaction:4\n"), "{question}");
+    let yes = "DEPOSIT\nCaller:alice\nCallee:bob\nSize:";
+    world.ask(alice, &format!("{yes}{size}\nTransaction:4\nSource:c291cmNlIDE=\n"))
+}
+
+fn id_of(text: &str) -> DepositId {
+    let mut id = [0; 16];
+    Base64::decode(value(text, "Deposit"), &mut id).unwrap();
+    id
+}
+
+fn lane(world: &mut World, token: &str) -> (u64, Next) {
+    let mut bytes = [0; 32];
+    Base64::decode(token, &mut bytes).unwrap();
+    let mut preamble = [0; 40];
+    Preamble::Lane { token: LaneToken::new(bytes) }.encode(&mut preamble).unwrap();
+    let lane = world.connect(source(60));
+    let next = world.feed(lane, &preamble, usize::MAX);
+    (lane, next)
+}
+
+/// Opens a lane for a new deposit.
+fn open(world: &mut World, alice: u64, size: usize) -> (DepositId, u64) {
+    let told = ask(world, alice, size);
+    assert!(told.starts_with("NOTIFY\nDeposit:"), "{told}");
+    let (lane, next) = lane(world, value(&told, "Token"));
+    assert_eq!(next, Next::Deposit);
+    (id_of(&told), lane)
+}
+
+fn data(size: usize) -> Vec<u8> {
+    (0..size).map(|place| (place * 31 + place / 251) as u8).collect()
+}
+
+/// Deposits it whole.
+fn deposited(world: &mut World, alice: u64, data: &[u8]) -> DepositId {
+    let (id, lane) = open(world, alice, data.len());
+    let all = parts(id, data, 0, 0, CUT).concat();
+    assert_eq!(world.deposit(lane, &all, 777), all.len());
+    let last = world.texts(alice).pop().unwrap();
+    assert!(last.contains("Complete:1"), "{last}");
+    assert!(world.is_closed(lane));
+    world.disconnect(lane);
+    id
+}
+
+fn refused(answer: &str) -> &str {
+    assert!(answer.starts_with("NOTIFY\nTransfer Refused.\nAnswer:broker\n"), "{answer}");
+    value(answer, "Cause")
+}
+
+/// Why a lane was broken off.
+fn broken(world: &mut World, alice: u64, lane: u64) -> String {
+    assert!(world.is_closed(lane));
+    let told = world.texts(alice).pop().unwrap();
+    assert!(told.starts_with("NOTIFY\nTransfer Failed.\nDeposit:"), "{told}");
+    value(&told, "Cause").into()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    let mut out = vec![0; Base64::encoded_len(bytes)];
+    Base64::encode(bytes, &mut out).unwrap().into()
+}
+
+fn collect(world: &mut World, bob: u64, id: DepositId, offset: u64) -> Vec<u8> {
+    let id = base64(&id);
+    let text = format!("COLLECT\nCaller:alice\nCallee:bob\nTransaction:9\nDeposit:{id}\nOffset:{offset}\n");
+    let answer = world.ask(bob, &text);
+    assert!(answer.starts_with("NOTIFY\nTransfer Accepted.\nAnswer:broker\nTransaction:9\n"), "{answer}");
+    let (lane, next) = lane(world, value(&answer, "Token"));
+    assert_eq!(next, Next::Lane);
+    world.gives.remove(&lane).unwrap()
+}
+
+#[test]
+fn p10_a_deposit_goes_all_the_way() {
+    let (mut world, alice) = away(Config::default());
+    let data = data(150_000);
+    let told = ask(&mut world, alice, data.len());
+    assert_eq!((value(&told, "Offset"), value(&told, "Part")), ("0", "0"));
+    let id = id_of(&told);
+    let (lane, next) = lane(&mut world, value(&told, "Token"));
+    assert_eq!(next, Next::Deposit);
+    let all = parts(id, &data, 0, 0, CUT);
+    assert_eq!(all.len(), 3);
+    world.deposit(lane, &all[0], 100);
+    assert!(world.texts(alice).is_empty(), "only the next header shows that the part is whole");
+    world.deposit(lane, &all[1][..200], 7);
+    let kept = world.text(alice);
+    assert!(kept.starts_with("NOTIFY\nDeposit Kept.\n"), "{kept}");
+    assert_eq!((id_of(&kept), value(&kept, "Part"), value(&kept, "Offset")), (id, "0", "65536"));
+    assert_eq!(value(&kept, "Digest"), base64(&digest(&all[0])));
+    assert!(!has(&kept, "Complete"));
+    world.deposit(lane, &[&all[1][200..], &all[2]].concat(), 5_000);
+    let [second, third] = world.texts(alice).try_into().unwrap();
+    assert_eq!((value(&second, "Offset"), value(&third, "Offset")), ("131072", "150000"));
+    assert_eq!(value(&third, "Digest"), base64(&digest(&all[2])));
+    assert_eq!(value(&third, "Complete"), "1");
+    assert!(world.is_closed(lane));
+    world.disconnect(lane);
+    assert_eq!((world.broker.counts().deposits, world.broker.counts().deposited), (1, 150_000));
+
+    // P11: bob comes back, hears of it, collects.
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    let [_, told] = world.texts(bob).try_into().unwrap();
+    assert!(told.starts_with("NOTIFY\nDepositor:alice\n"), "{told}");
+    assert_eq!((id_of(&told), value(&told, "Size")), (id, "150000"));
+    assert_eq!(value(&told, "Caller Key"), base64(key(1).public_key().as_bytes()));
+    let bytes = collect(&mut world, bob, id, 0);
+    assert_eq!(read(id, &bytes, 0, 0), (data.clone(), true));
+    // From the part that holds what comes next.
+    for (offset, part) in [(65_535, 0), (65_536, 1), (140_000, 2), (150_000, 2)] {
+        let bytes = collect(&mut world, bob, id, offset);
+        let start = part as u64 * 65_536;
+        assert_eq!(read(id, &bytes, part, start), (data[start as usize..].to_vec(), true), "{offset}");
+    }
+    let done = format!("NOTIFY\nTransfer Complete.\nTransaction:5\nDeposit:{}\n", base64(&id));
+    assert!(world.ask(bob, &done).contains("Status:200 Done.\nTransaction:5\n"));
+    assert_eq!(world.text(alice), format!("NOTIFY\nDeposit Collected.\nDeposit:{}\n", base64(&id)));
+    assert!(world.store.deposits.is_empty());
+    assert_eq!(world.broker.counts().deposits, 0);
+    // A callee that has not heard the answer asks for it again.
+    assert!(world.ask(bob, &done).contains("Status:200"));
+    assert!(world.texts(alice).is_empty());
+}
+
+#[test]
+fn p10_both_suites_and_a_hash_less_empty_recording() {
+    for (size, suite) in [
+        (0, Suite::Aes128GcmSha256_128),
+        (1, Suite::Aes128GcmSha256_128),
+        (3, Suite::Aes128CtrHmacSha256_80),
+        (70_000, Suite::Aes128GcmSha256_128),
+    ] {
+        let (mut world, alice) = away(Config::default());
+        let data = data(size);
+        let (id, lane) = open(&mut world, alice, size);
+        let all = parts(id, &data, 0, 0, Cut { suite, frame: 999, ..CUT }).concat();
+        assert_eq!(world.deposit(lane, &all, 1), all.len());
+        assert!(world.texts(alice).pop().unwrap().contains("Complete:1"));
+        let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+        world.texts(bob);
+        assert_eq!(read(id, &collect(&mut world, bob, id, 0), 0, 0), (data, true));
+    }
+}
+
+#[test]
+fn p10_who_is_asked_and_who_is_not() {
+    let asked = |world: &mut World, link: u64| {
+        let text = world.ask(link, QUERY);
+        text.starts_with("NOTIFY\nDeposit Question.\n")
+    };
+    // Offline.
+    let (mut world, alice) = away(Config::default());
+    let question = world.ask(alice, QUERY);
+    assert_eq!(value(&question, "Callee Key"), base64(key(2).public_key().as_bytes()));
+    assert_eq!(
+        (value(&question, "Frame"), value(&question, "Cause")),
+        ("1200", "the callee is not connected")
+    );
+    assert_eq!(value(&question, "Largest Transfer"), (16_u64 << 30).to_string());
+    // No is an answer, once.
+    world.send(alice, "NOTIFY\nDeposit Declined.\nTransaction:4\n");
+    assert!(world.texts(alice).is_empty() && !world.is_closed(alice));
+    assert!(
+        refused(&world.ask(alice, "DEPOSIT\nCaller:alice\nCallee:bob\nSize:1\nTransaction:4\n"))
+            .contains("question")
+    );
+    // A caller that knows no deposits gets M10 as ever.
+    let plain = world.terminal("alice", 1);
+    assert!(world.ask(plain, QUERY).starts_with("NOTIFY\nCallee not Connected.\n"));
+    // Busy, and silent.
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    world.send(alice, QUERY);
+    let number = value(&world.text(bob), "Transaction").to_owned();
+    world.send(bob, &format!("NOTIFY\nSTATUS Busy.\nTransaction:{number}\n"));
+    assert!(value(&world.text(alice), "Cause").contains("busy"));
+    world.send(alice, QUERY);
+    world.pass(5_000);
+    assert!(value(&world.text(alice), "Cause").contains("did not answer"));
+    world.disconnect(bob);
+    // After a restart the callee's frame is known still.
+    world.restart();
+    let alice = hello(&mut world, "alice", 1, "");
+    world.texts(alice);
+    assert!(asked(&mut world, alice));
+    // Who is not permitted hears the same as ever, and one that is not there is not there.
+    let eve = world.terminal("eve", 3);
+    world.disconnect(eve);
+    let eve = hello(&mut world, "eve", 3, "");
+    world.texts(eve);
+    for callee in ["bob", "nobody"] {
+        let text = world.ask(eve, &format!("QUERY\nIdentifier:eve\nCallee:{callee}\n"));
+        assert!(text.starts_with("NOTIFY\nPermission Denied.\n"), "{text}");
+    }
+    // A callee that has never said that it knows deposits.
+    let mut world = World::new();
+    let bob = world.callee("bob", 2, "alice");
+    world.disconnect(bob);
+    let old = world.terminal("alice", 1);
+    world.disconnect(old);
+    let alice = hello(&mut world, "alice", 1, "");
+    world.texts(alice);
+    assert!(!asked(&mut world, alice));
+    // A broker that keeps nothing.
+    let (mut world, alice) = away(Config { deposits: false, ..Config::default() });
+    assert!(!asked(&mut world, alice));
+}
+
+#[test]
+fn p10_an_upload_goes_on_where_it_was_kept() {
+    let (mut world, alice) = away(Config::default());
+    let data = data(200_000);
+    let (id, first) = open(&mut world, alice, data.len());
+    let all = parts(id, &data, 0, 0, CUT);
+    world.deposit(first, &all.concat()[..all[0].len() + all[1].len() / 2], 1_000);
+    assert_eq!(value(&world.text(alice), "Part"), "0");
+    world.disconnect(first);
+
+    let told = ask(&mut world, alice, data.len());
+    assert_eq!(id_of(&told), id);
+    assert_eq!((value(&told, "Offset"), value(&told, "Part")), ("65536", "1"));
+    let (second, _) = lane(&mut world, value(&told, "Token"));
+    assert_eq!(world.files[&id], all[0], "what was not kept is cut off");
+    world.deposit(second, &all[1], 1_000);
+
+    // The broker is killed.
+    world.restart();
+    let alice = hello(&mut world, "alice", 1, "");
+    world.texts(alice);
+    let told = ask(&mut world, alice, data.len());
+    assert_eq!((id_of(&told), value(&told, "Offset"), value(&told, "Part")), (id, "65536", "1"));
+    let (third, _) = lane(&mut world, value(&told, "Token"));
+    let rest = parts(id, &data, 1, 65_536, CUT).concat();
+    assert_eq!(world.deposit(third, &rest, 10_000), rest.len());
+    assert!(world.texts(alice).pop().unwrap().contains("Complete:1"));
+    // Alice has not heard it: it is not deposited twice.
+    let told = ask(&mut world, alice, data.len());
+    assert!(
+        told.starts_with("NOTIFY\nDeposit Kept.\n") && told.contains("Complete:1\nTransaction:4\n"),
+        "{told}"
+    );
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    assert_eq!(world.texts(bob).len(), 2);
+    assert_eq!(read(id, &collect(&mut world, bob, id, 0), 0, 0), (data, true));
+}
+
+#[test]
+fn p10_a_newer_lane_displaces_the_older() {
+    let (mut world, alice) = away(Config::default());
+    let (id, first) = open(&mut world, alice, 100_000);
+    let again = hello(&mut world, "alice", 1, "");
+    world.texts(again);
+    let told = ask(&mut world, again, 100_000);
+    assert_eq!(id_of(&told), id);
+    assert!(world.is_closed(first));
+    assert_eq!(world.broker.deposit_input(first, b"late", world.now), 0);
+    // A token works once.
+    let token = value(&told, "Token").to_owned();
+    assert_eq!(lane(&mut world, &token).1, Next::Deposit);
+    assert_eq!(lane(&mut world, &token).1, Next::Closed);
+    // And for 30 s.
+    let told = ask(&mut world, again, 100_000);
+    world.pass(30_000);
+    assert_eq!(lane(&mut world, value(&told, "Token")).1, Next::Closed);
+}
+
+#[test]
+fn p10_nothing_is_kept_that_is_not_on_disk() {
+    let (mut world, alice) = away(Config::default());
+    let data = data(200_000);
+    let (id, first) = open(&mut world, alice, data.len());
+    let all = parts(id, &data, 0, 0, CUT);
+    world.hold = true;
+    world.deposit(first, &all[..2].concat(), 1_000);
+    assert!(world.texts(alice).is_empty());
+    // A second part may come meanwhile, not a third.
+    world.deposit(first, &all[2], 1_000);
+    assert!(broken(&mut world, alice, first).contains("before the ones before them are kept"));
+    world.disconnect(first);
+    // The next lane waits for the disk.
+    world.send(alice, QUERY);
+    world.texts(alice);
+    world.send(alice, "DEPOSIT\nCaller:alice\nCallee:bob\nSize:200000\nTransaction:4\nSource:c291cmNlIDE=\n");
+    assert!(world.texts(alice).is_empty());
+    world.hold = false;
+    world.release();
+    let [kept, told] = world.texts(alice).try_into().unwrap();
+    assert_eq!(value(&kept, "Part"), "0");
+    assert_eq!((id_of(&told), value(&told, "Offset")), (id, "65536"));
+    // The disk fails: the lane ends, what was kept is.
+    let (second, _) = lane(&mut world, value(&told, "Token"));
+    world.store.broken = true;
+    world.deposit(second, &[&all[1], &all[2][..100]].concat(), 1_000);
+    assert!(broken(&mut world, alice, second).contains("cannot store"));
+    world.store.broken = false;
+    let told = ask(&mut world, alice, data.len());
+    assert_eq!((value(&told, "Offset"), value(&told, "Part")), ("65536", "1"));
+    // A deposit that could not be opened is refused, and counts for nothing.
+    let (mut world, alice) = away(Config::default());
+    world.store.broken = true;
+    assert!(refused(&ask(&mut world, alice, 100)).contains("cannot store"));
+    assert_eq!(world.broker.counts().deposits, 0);
+    assert_eq!(world.broker.counts().deposited, 0);
+}
+
+#[test]
+fn p11_a_collection_that_failed_is_offered_again() {
+    let (mut world, alice) = away(Config::default());
+    let id = deposited(&mut world, alice, &data(5_000));
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    let failed = format!("NOTIFY\nTransfer Failed.\nTransaction:5\nDeposit:{}\nCause:no room\n", base64(&id));
+    assert!(world.ask(bob, &failed).contains("Status:200"));
+    // Without a number: the oldest of that caller's.
+    let answer = world.ask(bob, "COLLECT\nCaller:alice\nCallee:bob\n");
+    assert!(answer.starts_with("NOTIFY\nTransfer Accepted."), "{answer}");
+    world.restart();
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    assert_eq!(id_of(&world.texts(bob)[1]), id);
+    // The store fails to forget it: bob is told, and asks again.
+    let done = format!("NOTIFY\nTransfer Complete.\nDeposit:{}\n", base64(&id));
+    world.store.broken = true;
+    assert!(world.ask(bob, &done).contains("Status:503"));
+    assert!(refused(&world.ask(bob, "COLLECT\nCaller:alice\nCallee:bob\n")).contains("no such deposit"));
+    world.store.broken = false;
+    assert!(world.ask(bob, &done).contains("Status:200"));
+    // Alice hears of it when she comes, even after a restart, and once.
+    world.restart();
+    for told in [2, 1] {
+        let alice = hello(&mut world, "alice", 1, "");
+        assert_eq!(world.texts(alice).len(), told);
+        world.disconnect(alice);
+    }
+}
+
+#[test]
+fn p11_only_a_listening_link_that_knows_deposits_is_told() {
+    let (mut world, alice) = away(Config::default());
+    deposited(&mut world, alice, &data(5_000));
+    let plain = world.terminal("bob", 2);
+    assert!(world.texts(plain).is_empty());
+    let silent = hello(&mut world, "bob", 2, "");
+    assert_eq!(world.texts(silent).len(), 1);
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    assert_eq!(world.texts(bob).len(), 2);
+    // And now, while it is there.
+    world.send(alice, QUERY);
+    let number = value(&world.text(bob), "Transaction").to_owned();
+    world.send(bob, &format!("NOTIFY\nSTATUS Busy.\nTransaction:{number}\n"));
+    world.texts(alice);
+    let told = world.ask(alice, "DEPOSIT\nCaller:alice\nCallee:bob\nSize:7\nTransaction:4\n");
+    let (lane, _) = lane(&mut world, value(&told, "Token"));
+    let id = id_of(&told);
+    world.deposit(lane, &parts(id, &data(7), 0, 0, CUT).concat(), 100);
+    assert_eq!(id_of(&world.text(bob)), id);
+}
+
+#[test]
+fn p10_each_limit_is_named() {
+    let limit = |config: Config, before: &[usize], size: usize| {
+        let (mut world, alice) = away(config);
+        for (number, size) in before.iter().enumerate() {
+            world.ask(alice, QUERY);
+            let source = base64(&[number as u8; 8]);
+            let text =
+                format!("DEPOSIT\nCaller:alice\nCallee:bob\nSize:{size}\nTransaction:4\nSource:{source}\n");
+            assert!(world.ask(alice, &text).starts_with("NOTIFY\nDeposit:"));
+        }
+        let question = world.ask(alice, QUERY);
+        let largest: usize = value(&question, "Largest Transfer").parse().unwrap();
+        let yes = |size| format!("DEPOSIT\nCaller:alice\nCallee:bob\nSize:{size}\nTransaction:4\n");
+        let cause = refused(&world.ask(alice, &yes(size))).to_owned();
+        (largest, cause)
+    };
+    let free = Config::default();
+    let (largest, cause) = limit(Config { max_deposit: 1_000, ..free.clone() }, &[], 1_001);
+    assert!(largest == 1_000 && cause.contains("of one deposit"), "{largest} {cause}");
+    let config = Config { max_deposited_per_caller: 1_000, ..free.clone() };
+    let (largest, cause) = limit(config, &[400], 601);
+    assert!(largest == 600 && cause.contains("no more of this depositor"), "{largest} {cause}");
+    let config = Config { max_deposited_per_callee: 1_000, ..free.clone() };
+    let (largest, cause) = limit(config, &[100, 300], 601);
+    assert!(largest == 600 && cause.contains("no more for this callee"), "{largest} {cause}");
+    let (largest, cause) = limit(Config { max_deposited: 1_000, ..free.clone() }, &[400], 601);
+    assert!(largest == 600 && cause.contains("full"), "{largest} {cause}");
+    let (_, cause) = limit(Config { max_deposits_per_pair: 2, ..free.clone() }, &[1, 1], 1);
+    assert!(cause.contains("of this depositor for this callee"), "{cause}");
+    let (_, cause) = limit(Config { max_deposits_per_terminal: 2, ..free }, &[1, 1], 1);
+    assert!(cause.contains("no more deposits of this depositor"), "{cause}");
+}
+
+#[test]
+fn p10_full_is_not_asked_and_frees_when_collected() {
+    let (mut world, alice) = away(Config { max_deposited: 5_000, ..Config::default() });
+    let id = deposited(&mut world, alice, &data(5_000));
+    assert!(world.ask(alice, QUERY).starts_with("NOTIFY\nCallee not Connected.\n"));
+    let withdraw = format!("WITHDRAW\nHandle:{}\nTransaction:6\n", base64(&id));
+    assert!(world.ask(alice, &withdraw).contains("Status:200 Done.\nTransaction:6"));
+    assert!(world.store.deposits.is_empty());
+    assert!(world.ask(alice, QUERY).starts_with("NOTIFY\nDeposit Question.\n"));
+}
+
+#[test]
+fn p10_one_s_own_deposits_are_listed_and_taken_back() {
+    let (mut world, alice) = away(Config::default());
+    let whole = deposited(&mut world, alice, &data(5_000));
+    let (half, lane) = open(&mut world, alice, 200_000);
+    let all = parts(half, &data(200_000), 0, 0, CUT).concat();
+    world.deposit(lane, &all[..80_000], 1_000);
+    world.texts(alice);
+    world.send(alice, "DEPOSITS\nIdentifier:alice\nTransaction:8\n");
+    let [first, second, end] = world.texts(alice).try_into().unwrap();
+    assert!(first.starts_with("NOTIFY\nDeposited for:bob\n"), "{first}");
+    assert_eq!((id_of(&first), value(&first, "Size"), value(&first, "Offset")), (whole, "5000", "5000"));
+    assert_eq!((id_of(&second), value(&second, "Size"), value(&second, "Offset")), (half, "200000", "65536"));
+    assert!(end.contains("Status:200") && end.contains("Transaction:8"));
+    assert!(world.ask(alice, "DEPOSITS\nIdentifier:bob\n").contains("Status:403"));
+    // While its lane runs.
+    let withdraw = |id: DepositId| format!("WITHDRAW\nHandle:{}\nTransaction:6\n", base64(&id));
+    assert!(world.ask(alice, &withdraw(half)).contains("Status:200"));
+    assert!(world.is_closed(lane));
+    assert!(!world.store.deposits.contains_key(&half));
+    // Another cannot, and learns nothing.
+    let eve = world.terminal("eve", 3);
+    assert_eq!(world.ask(eve, &withdraw(whole)), world.ask(eve, &withdraw([1; 16])));
+    assert!(world.store.deposits.contains_key(&whole));
+    // The callee does not want it: alice is told.
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    assert!(world.ask(bob, &withdraw(whole)).contains("Status:200"));
+    let told = world.text(alice);
+    assert!(told.starts_with("WITHDRAW\n") && told.contains("does not want"), "{told}");
+    assert!(world.store.deposits.is_empty());
+}
+
+#[test]
+fn p10_a_callee_that_strikes_the_depositor_off_is_rid_of_its_deposits() {
+    let (mut world, alice) = away(Config::default());
+    deposited(&mut world, alice, &data(5_000));
+    let (_, lane) = open(&mut world, alice, 9_000);
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    assert!(world.ask(bob, "REGISTER\nIdentifier:bob\nAccept:Delete alice\n").contains("Status:200"));
+    assert!(world.store.deposits.is_empty() && world.is_closed(lane));
+    assert_eq!(world.texts(alice).iter().filter(|text| text.starts_with("WITHDRAW\n")).count(), 2);
+    assert!(refused(&world.ask(bob, "COLLECT\nCaller:alice\nCallee:bob\n")).contains("no such deposit"));
+    // A question that was asked before is not good any more.
+    assert!(world.ask(bob, "REGISTER\nIdentifier:bob\nAccept:Add alice\n").contains("Status:200"));
+    world.disconnect(bob);
+    world.ask(alice, QUERY);
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    world.ask(bob, "REGISTER\nIdentifier:bob\nAccept:Delete alice\n");
+    let answer = world.ask(alice, "DEPOSIT\nCaller:alice\nCallee:bob\nSize:7\nTransaction:4\n");
+    assert!(refused(&answer).contains("no longer permits"));
+}
+
+#[test]
+fn p10_a_revoked_key_leaves_nothing() {
+    for who in ["alice", "bob"] {
+        let (mut world, alice) = away(Config::default());
+        deposited(&mut world, alice, &data(5_000));
+        world.revoke(who);
+        assert!(world.store.deposits.is_empty());
+        assert_eq!(world.broker.counts().deposits, 0);
+        // The operator did it while no broker ran.
+        let (mut world, alice) = away(Config::default());
+        deposited(&mut world, alice, &data(5_000));
+        world.store.keys.remove(who);
+        world.restart();
+        assert_eq!(world.broker.counts().deposits, 0);
+        assert_eq!(world.store.deposits.len(), usize::from(who == "bob"), "alice is to be told");
+    }
+}
+
+#[test]
+fn p10_deposits_age() {
+    let config = Config { deposit_ms: 1_000_000, unfinished_deposit_ms: 100_000, ..Config::default() };
+    let (mut world, alice) = away(config);
+    let whole = deposited(&mut world, alice, &data(5_000));
+    let (_, lane) = open(&mut world, alice, 9_000);
+    world.disconnect(alice);
+    // A lane that is open keeps it; an idle one is closed.
+    world.pass(400_000);
+    assert_eq!(world.broker.counts().deposits, 2);
+    world.pass(300_000);
+    assert!(world.is_closed(lane));
+    world.disconnect(lane);
+    assert_eq!(world.broker.counts().deposits, 1);
+    world.pass(300_000);
+    assert_eq!(world.broker.counts().deposits, 0);
+    // It is not dropped in silence.
+    world.restart();
+    let alice = hello(&mut world, "alice", 1, "");
+    let told = world.texts(alice).pop().unwrap();
+    assert!(told.starts_with(&format!("WITHDRAW\nHandle:{}\n", base64(&whole))), "{told}");
+    assert!(world.store.deposits.is_empty());
+}
+
+#[test]
+fn p10_hostile_collectors_get_nothing() {
+    let (mut world, alice) = away(Config::default());
+    let id = base64(&deposited(&mut world, alice, &data(5_000)));
+    let eve = world.terminal("eve", 3);
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    for (link, text) in [
+        (eve, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{id}\n")),
+        (eve, format!("COLLECT\nCaller:alice\nCallee:eve\nDeposit:{id}\n")),
+        (alice, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{id}\n")),
+        (bob, format!("COLLECT\nCaller:eve\nCallee:bob\nDeposit:{id}\n")),
+        (bob, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{}\n", base64(&[1; 16]))),
+        (bob, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{id}\nOffset:5001\n")),
+    ] {
+        refused(&world.ask(link, &text));
+    }
+    for link in [eve, alice] {
+        assert!(
+            world.ask(link, &format!("NOTIFY\nTransfer Complete.\nDeposit:{id}\n")).contains("Status:200")
+        );
+    }
+    assert_eq!(world.store.deposits.len(), 1);
+    // Answers to what was never asked end the link.
+    world.send(eve, "NOTIFY\nDeposit Declined.\n");
+    assert!(world.is_closed(eve));
+}
+
+#[test]
+fn p10_hostile_depositors_are_broken_off() {
+    let size = 300_000_usize;
+    let suite = CUT.suite;
+    let place = |number, kind, offset| Place { transfer: number, kind, segment: 0, offset };
+    type Make = fn(DepositId) -> Vec<u8>;
+    fn good(id: DepositId) -> Vec<Vec<u8>> {
+        parts(id, &data(300_000), 0, 0, CUT)
+    }
+    let cases: [(&str, Make); 14] = [
+        ("before its part's header", |id| good(id)[0][header(id, 0, 0, 300_000, CUT.suite).len()..].to_vec()),
+        ("a part is not the next one", |id| header(id, 1, 0, 300_000, CUT.suite)),
+        ("not where the one before ends", |id| header(id, 0, 1, 300_000, CUT.suite)),
+        ("too short or too long", |id| {
+            [header(id, 0, 0, 300_000, CUT.suite), header(id, 1, 0, 300_000, CUT.suite)].concat()
+        }),
+        ("not where the one before ends", |id| {
+            [&good(id)[0][..], &header(id, 1, 65_535, 300_000, CUT.suite)].concat()
+        }),
+        ("part header is malformed", |_| vec![0x80, 0, 0, 9]),
+        ("part header is malformed", |_| vec![0xff; 4]),
+        ("not the next one of its part", |id| {
+            // The second frame for the first.
+            let header = header(id, 0, 0, 300_000, CUT.suite);
+            let frame = 4 + 1 + 21 + 1_000 + 10;
+            [&header[..], &good(id)[0][header.len() + frame..]].concat()
+        }),
+        ("larger than the callee takes", |id| {
+            parts(id, &data(300_000), 0, 0, Cut { frame: 1_169, ..CUT }).concat()
+        }),
+        ("a frame is malformed", |id| [&header(id, 0, 0, 300_000, CUT.suite)[..], &[0, 0, 0, 21]].concat()),
+        ("too short or too long", |id| parts(id, &data(300_000), 0, 0, Cut { part: 1_000, ..CUT }).concat()),
+        ("less comes than was said", |id| parts(id, &data(100), 0, 0, CUT).concat()),
+        ("more comes than was said", |id| {
+            parts(id, &data(300_001), 0, 0, Cut { part: 1 << 20, ..CUT }).concat()
+        }),
+        ("too little each", |id| {
+            parts(id, &data(300_000), 0, 0, Cut { part: 1 << 20, frame: 5, ..CUT }).concat()
+        }),
+    ];
+    for (cause, make) in &cases {
+        let (mut world, alice) = away(Config::default());
+        let (id, lane) = open(&mut world, alice, size);
+        let bytes = make(id);
+        world.deposit(lane, &bytes, 313);
+        let told = broken(&mut world, alice, lane);
+        assert!(told.contains(cause), "{cause}: {told}");
+    }
+    // Readable frames, and an end with something in it.
+    for kind in [Kind::Clear, Kind::End] {
+        let (mut world, alice) = away(Config::default());
+        let (id, lane) = open(&mut world, alice, size);
+        let mut bytes = header(id, 0, 0, size as u64, suite);
+        bytes.extend(frame(&mut sealer(0, suite), place(0, kind, 0), &[1; 10]));
+        world.deposit(lane, &bytes, usize::MAX);
+        assert!(broken(&mut world, alice, lane).contains("frame is"));
+    }
+    // What comes behind the end is dropped, and the deposit stands.
+    let (mut world, alice) = away(Config::default());
+    let (id, lane) = open(&mut world, alice, size);
+    let bytes = good(id).concat();
+    let taken = world.deposit(lane, &[&bytes[..], &[0; 50]].concat(), 777);
+    assert_eq!(taken, bytes.len());
+    assert!(world.texts(alice).pop().unwrap().contains("Complete:1"));
+    assert_eq!(world.files[&id], bytes);
+}
+
+mod random {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn p10_no_bytes_of_a_lane_do_harm(
+            size in 0..200_000_usize,
+            at in any::<prop::sample::Index>(),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            piece in 1..5_000_usize,
+        ) {
+            let (mut world, alice) = away(Config::default());
+            let (id, lane) = open(&mut world, alice, size);
+            let mut bytes = parts(id, &data(size), 0, 0, CUT).concat();
+            bytes.truncate(at.index(bytes.len()) + 1);
+            for (place, byte) in &changes {
+                *place.get_mut(&mut bytes) = *byte;
+            }
+            world.deposit(lane, &bytes, piece);
+            world.disconnect(lane);
+            world.texts(alice);
+            // Whatever was kept goes on where it ends.
+            let told = ask(&mut world, alice, size);
+            let kept: usize = value(&told, "Offset").parse().unwrap();
+            prop_assert!(kept <= size);
+            if told.contains("Token:") {
+                let (lane, _) = super::lane(&mut world, value(&told, "Token"));
+                let part = value(&told, "Part").parse().unwrap();
+                let rest = parts(id, &data(size), part, kept, CUT).concat();
+                prop_assert_eq!(world.deposit(lane, &rest, piece), rest.len());
+                let complete = world.texts(alice).pop().is_some_and(|text| text.contains("Complete:1"));
+                prop_assert!(complete);
+            }
+        }
+    }
+}
