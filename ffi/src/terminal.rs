@@ -400,7 +400,7 @@ pub unsafe extern "C" fn p2pgate_terminal_status(
 }
 
 /// What P2PGATE_BLOB_LENGTH in the header computes.
-const _: () = assert!(blob_size(0) == 25 && blob_size(3) == 25 + 3 * 162);
+const _: () = assert!(blob_size(0) == 25 && blob_size(3) == 25 + 3 * 178);
 
 /// Overwrites `length` bytes with zeros, in a way that no compiler leaves out: for keys and tickets that are not needed any more.
 ///

@@ -12,6 +12,9 @@ use core::ops::Range;
 use sha2::Digest;
 use thiserror::Error;
 
+/// How long a depositor waits for the broker's word once its lane is closed.
+const KEPT_MS: u64 = 30_000;
+
 /// The bytes of one frame: their place in the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -103,7 +106,14 @@ impl Machine<'_> {
         let lane = &mut open.lanes[lane];
         lane.link = None;
         let (failure, cause) = match lane.state {
-            LaneState::Ended => return,
+            LaneState::Ended => {
+                // A depositor hears on another connection whether the end has come.
+                let session = &mut self.sessions[at];
+                if session.is_depositing() {
+                    session.deadline = session.deadline.min(now + KEPT_MS);
+                }
+                return;
+            }
             LaneState::Dialling | LaneState::Token => {
                 (TransferFailure::LaneUnreachable, "a lane could not be opened")
             }
