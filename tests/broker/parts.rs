@@ -1,11 +1,16 @@
 //! The bytes of a deposit's lane, as a depositor makes them and a callee reads them.
 
-use crate::world::key;
 use p2pgate::Secret;
 use p2pgate::lane::{HEADROOM, Kind, LaneOpener, LaneSealer, Peeked, Place, TAILROOM, peek};
-use p2pgate::link::{MAX_PART_HEADER, PartContents, PartPlace, PeekedPart, open_part, peek_part, seal_part};
+use p2pgate::link::{
+    MAX_PART_HEADER, PartContents, PartPlace, PeekedPart, SecretKey, open_part, peek_part, seal_part,
+};
 use p2pgate::message::DepositId;
 use p2pgate::sframe::Suite;
+
+fn key(number: u8) -> SecretKey {
+    SecretKey::new([number; 32])
+}
 
 /// How a depositor cuts its recording.
 #[derive(Clone, Copy)]

@@ -49,6 +49,10 @@ impl Hub {
                 }
                 Event::Cut { first, second } => self.closing.extend([first, second]),
                 Event::Log(_) => {}
+                // These terminals don't know deposits.
+                Event::Deposit { connection, .. } | Event::Collect { connection, .. } => {
+                    self.closing.insert(connection);
+                }
             }
         }
     }

@@ -113,7 +113,8 @@ fn what_the_folder_holds_is_the_users_alone() {
     let mut names = Vec::new();
     for entry in data.read_dir().unwrap() {
         let path = entry.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        let own = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), own, "{}", path.display());
         names.push(path.file_name().unwrap().to_owned());
     }
     for name in ["broker.key", "broker.sqlite", "broker.sqlite-wal", "broker.sock", "broker.lock"] {

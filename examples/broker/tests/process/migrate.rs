@@ -1,0 +1,58 @@
+//! A store that an earlier release has written is brought forward.
+
+use crate::support::*;
+
+/// What the first release made.
+const VERSION_1: &str = "
+    CREATE TABLE terminals (identifier TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tickets (identifier TEXT PRIMARY KEY, digest BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE lists (
+        owner TEXT PRIMARY KEY REFERENCES terminals ON DELETE CASCADE,
+        revision INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE permitted (
+        owner TEXT NOT NULL REFERENCES lists ON DELETE CASCADE,
+        identifier TEXT NOT NULL,
+        key BLOB,
+        PRIMARY KEY (owner, identifier)
+    ) WITHOUT ROWID;
+    CREATE INDEX permitted_unbound ON permitted (identifier) WHERE key IS NULL;
+    CREATE TABLE addresses (
+        identifier TEXT PRIMARY KEY REFERENCES terminals ON DELETE CASCADE,
+        address TEXT NOT NULL
+    ) WITHOUT ROWID;
+    PRAGMA user_version = 1;
+";
+
+#[test]
+fn p13_a_store_of_version_1_is_brought_forward() {
+    let folder = folder();
+    let data = folder.path();
+    std::fs::write(data.join("broker.key"), [9; 32]).unwrap();
+    let store = rusqlite::Connection::open(data.join("broker.sqlite")).unwrap();
+    store.execute_batch(VERSION_1).unwrap();
+    let keys = [1, 2].map(|number| *secret_key(number).public_key().as_bytes());
+    for (identifier, key) in ["alice", "bob"].into_iter().zip(keys) {
+        store.execute("INSERT INTO terminals VALUES (?1, ?2)", (identifier, key)).unwrap();
+    }
+    store.execute_batch("INSERT INTO lists VALUES ('bob', 7)").unwrap();
+    store.execute("INSERT INTO permitted VALUES ('bob', 'alice', ?1)", (keys[0],)).unwrap();
+    store.execute_batch("INSERT INTO addresses VALUES ('bob', '0.0.0.0 4000')").unwrap();
+    drop(store);
+    // Looking does not change it.
+    let output = std::process::Command::new(PROGRAM).args(["deposits", "--data"]).arg(data).output().unwrap();
+    assert_eq!(output.status.code(), Some(9));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("earlier release"));
+
+    let served = Served::start(data);
+    let mut bob = Terminal::dial(served.address, &served.key, 2);
+    let welcome = bob.ask("HELLO\nIdentifier:bob\nListen:1\nFrame:2000\n");
+    assert_eq!(value(&welcome, "Revision"), "7");
+    grant(&mut served.terminal("alice", 1), &mut bob);
+    served.kill();
+    let store = rusqlite::Connection::open(data.join("broker.sqlite")).unwrap();
+    let version: i64 = store.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
+    let frame: i64 = store.query_row("SELECT frame FROM frames", [], |row| row.get(0)).unwrap();
+    assert_eq!(frame, 2000);
+}
