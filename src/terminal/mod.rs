@@ -155,8 +155,9 @@ where
         self.machine().peers().decode(blob)
     }
 
-    /// Takes over the keys that `blob`, another of [`Self::blob`]'s, has for terminals without one here; the list stays as it is. For several programs
-    /// of one device that share what is stored: [`Self::restore`] what another has stored, then adopt one's own, so that no first-use pin is lost.
+    /// Takes over the keys that `blob`, another of [`Self::blob`]'s, has for terminals without one here, and what it knows of their deposits; the list stays
+    /// as it is. For several programs of one device that share what is stored: [`Self::restore`] what another has stored, then adopt one's own, so that no
+    /// first-use pin is lost and nothing is collected twice.
     ///
     /// # Errors
     /// [`RestoreError`]; the keys before the damage, or as many as there is room for, are taken over.
@@ -376,6 +377,12 @@ where
     /// Who has deposited something for this terminal that it hasn't collected yet (P11): one deposit of each caller.
     pub fn depositors(&self) -> impl Iterator<Item = (&Identifier, &DepositId)> {
         peers::depositors(self.peers.as_ref())
+    }
+
+    /// The deposit that a session collects, after [`Event::Collecting`].
+    #[must_use]
+    pub fn deposit_of(&self, session: SessionId) -> Option<&DepositId> {
+        self.session(session)?.collects()
     }
 
     /// Tries again at once what could not be collected or was refused, instead of after the next connection to the broker.

@@ -325,6 +325,9 @@ impl<'a> Peers<'a> {
         for _ in 0..count {
             let (peer, further) = decode_peer(rest).ok_or(RestoreError::Damaged)?;
             rest = further;
+            if let Some(identifier) = &peer.identifier {
+                self.adopt_waiting(identifier.as_str(), peer.waiting);
+            }
             let (Some(identifier), Some(key)) = (peer.identifier, peer.key) else { continue };
             // Who was on a list there and is on none here was struck off: its key went with it.
             if peer.standing == Standing::Known || self.find(identifier.as_str()).is_some() {

@@ -50,6 +50,16 @@ impl Peers<'_> {
         }
     }
 
+    /// What another program of this device knows: that something is collected, or more than is known here. What is out of date is found out by asking
+    /// for it.
+    pub(super) fn adopt_waiting(&mut self, caller: &str, theirs: Waiting) {
+        let Some(peer) = self.find(caller).and_then(|index| self.places.get_mut(index)) else { return };
+        let collected = matches!(theirs, Waiting::Collected(_));
+        if peer.is_permitted() && (collected || peer.waiting == Waiting::Nothing) {
+            peer.waiting = theirs;
+        }
+    }
+
     /// A new connection to the broker: it tells anew what there is, and what was put off is tried again.
     pub(in crate::terminal) fn remember(&mut self) {
         for peer in self.places.iter_mut() {
