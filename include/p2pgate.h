@@ -81,6 +81,9 @@
 // Number of the binary interface: it grows when a program that was compiled with an older header may no longer work.
 #define P2PGATE_ABI_VERSION 1
 
+// Bytes of room that are always enough for p2pgate_terminal_seal_part. A terminal whose max_frame is smaller than this less 4 takes no part in deposits.
+#define P2PGATE_MAX_PART_HEADER 444
+
 // Open a connection to `address`, or to the broker if its family is 0, then say link_opened or link_closed. Fields: link, address.
 #define P2PGATE_EVENT_CONNECT 1
 
@@ -144,11 +147,39 @@
 // The receiver has stored the recording. Fields: session.
 #define P2PGATE_EVENT_DELIVERED 21
 
-// The transfer is over without success; the session stays. Fields: session; cause: P2PGATE_FAILED_...
+// The transfer is over without success; the session stays, unless it is a deposit's. Fields: session; cause: P2PGATE_FAILED_...
 #define P2PGATE_EVENT_TRANSFER_FAILED 22
 
 // The session is over. Fields: session; cause: P2PGATE_CLOSED_...
 #define P2PGATE_EVENT_CLOSED 23
+
+// The callee can't be reached now, but the broker would keep a recording for it (M19): answer with p2pgate_terminal_deposit or
+// p2pgate_terminal_decline_deposit; without an answer within a minute it is declined. Fields: session; number: the most bytes.
+#define P2PGATE_EVENT_DEPOSIT_OFFERED 24
+
+// The broker has stored so much of the deposit: where p2pgate_terminal_seal_part said P2PGATE_E_NOT_YET, go on. Fields: session; number: bytes.
+#define P2PGATE_EVENT_DEPOSIT_KEPT 25
+
+// The broker has stored the whole deposit and keeps it for the callee; P2PGATE_EVENT_CLOSED follows. Fields: session; deposit.
+#define P2PGATE_EVENT_DEPOSITED 26
+
+// The callee has what was deposited. Fields: deposit.
+#define P2PGATE_EVENT_DEPOSIT_COLLECTED 27
+
+// The broker keeps the deposit no longer, and the callee does not have it. Pass over a number that you don't know. Fields: deposit.
+#define P2PGATE_EVENT_DEPOSIT_DROPPED 28
+
+// That was the answer to p2pgate_terminal_list_deposits. Fields: cause: the broker's status code, 200 if all has come.
+#define P2PGATE_EVENT_DEPOSITS_LISTED 29
+
+// The answer to p2pgate_terminal_withdraw_deposit. Fields: deposit; cause: the broker's status code, 200 if it is done.
+#define P2PGATE_EVENT_DEPOSIT_WITHDRAWN 30
+
+// A permitted caller has deposited something (M21): it is collected once this terminal is free. Fields: deposit; number: bytes.
+#define P2PGATE_EVENT_DEPOSIT_WAITING 31
+
+// A deposit is being collected (M22): P2PGATE_EVENT_OFFERED follows, or the end. Fields: session.
+#define P2PGATE_EVENT_COLLECTING 32
 
 // No connection, or it was lost.
 #define P2PGATE_OFFLINE_UNREACHABLE 1
@@ -210,7 +241,7 @@
 // The receiver refused the transfer.
 #define P2PGATE_FAILED_REFUSED_BY_RECEIVER 1
 
-// The broker refused to relay it: too large, or it does not relay.
+// The broker refused to relay or keep it: too large, it does not relay, or a limit; or it broke a deposit off.
 #define P2PGATE_FAILED_REFUSED_BY_BROKER 2
 
 // A lane could not be opened.
@@ -405,6 +436,15 @@
 // The text is no public key: 43 characters of base64.
 #define P2PGATE_E_KEY -40
 
+// A part of the deposit begins here: write its header by p2pgate_terminal_seal_part first.
+#define P2PGATE_E_PART_DUE -41
+
+// The broker has not kept the part before yet: go on after P2PGATE_EVENT_DEPOSIT_KEPT.
+#define P2PGATE_E_NOT_YET -42
+
+// A deposit's bytes come one after the other, without gaps.
+#define P2PGATE_E_GAP -43
+
 // AES_128_CTR_HMAC_SHA256_80: for every device.
 #define P2PGATE_SUITE_AES_128_CTR_HMAC_SHA256_80 1
 
@@ -490,7 +530,7 @@
 #define P2PGATE_SESSION_WORDS 124
 
 // Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
-#define P2PGATE_PEER_WORDS 21
+#define P2PGATE_PEER_WORDS 23
 
 // The smallest frame that a receiver may limit a sender to, bytes.
 #define P2PGATE_MIN_FRAME 118
@@ -567,8 +607,28 @@
 // The link is over; P2PGATE_EVENT_CLOSE says so too.
 #define P2PGATE_STEP_CLOSED 4
 
+// `payload` of the bytes given is the identifier of the callee of a deposit of this terminal's, in answer to p2pgate_terminal_list_deposits. Take it, then
+// call again with what is left behind `consumed`.
+#define P2PGATE_STEP_DEPOSIT 5
+
 // What a function came to: 0 is success, positive is nothing to do, negative is an error. The numbers are frozen.
 typedef int32_t p2pgate_result_t;
+
+// A part of a buffer.
+typedef struct {
+  // Its first byte.
+  size_t start;
+  // Its length, bytes.
+  size_t length;
+} p2pgate_range_t;
+
+// A frame in the buffer that was given: write it to its link, whole, before the next frame in the recording's order.
+typedef struct {
+  // Where it is.
+  p2pgate_range_t range;
+  // The lane's link.
+  uint32_t link;
+} p2pgate_frame_t;
 
 // An IP address and port.
 typedef struct {
@@ -602,6 +662,8 @@ typedef struct {
   p2pgate_address_t address;
   // A SHA-256.
   uint8_t hash[32];
+  // A deposit's number.
+  uint8_t deposit[16];
 } p2pgate_event_t;
 
 // A load gate: initialise it where it stays.
@@ -659,14 +721,6 @@ typedef struct {
   // Not for the application.
   uint64_t words[P2PGATE_SFRAME_WORDS];
 } p2pgate_sealer_t;
-
-// A part of a buffer.
-typedef struct {
-  // Its first byte.
-  size_t start;
-  // Its length, bytes.
-  size_t length;
-} p2pgate_range_t;
 
 // Opens the frames of one key: initialise it where it stays.
 typedef struct {
@@ -824,28 +878,24 @@ typedef struct {
   uint32_t class_;
 } p2pgate_piece_t;
 
-// A frame in the buffer that was given: write it to its link, whole, before the next frame in the recording's order.
-typedef struct {
-  // Where it is.
-  p2pgate_range_t range;
-  // The lane's link.
-  uint32_t link;
-} p2pgate_frame_t;
-
 // How far p2pgate_terminal_handle_input got.
 typedef struct {
   // P2PGATE_STEP_...
   uint32_t step;
   // With P2PGATE_STEP_PAYLOAD: the session; else 0.
   uint32_t session;
-  // With P2PGATE_STEP_PAYLOAD: its first byte's place in the recording; else 0.
+  // With P2PGATE_STEP_PAYLOAD: its first byte's place in the recording; with P2PGATE_STEP_DEPOSIT: the bytes of it that the broker keeps; else 0.
   uint64_t offset;
   // So many bytes at the front are done with.
   size_t consumed;
   // With P2PGATE_STEP_NEED_MORE: the bytes that are needed, never more than the link's largest record or frame with its length; else 0.
   size_t need;
-  // With P2PGATE_STEP_PAYLOAD: where in the bytes given it is; else zeros.
+  // With P2PGATE_STEP_PAYLOAD and P2PGATE_STEP_DEPOSIT: where in the bytes given it is; else zeros.
   p2pgate_range_t payload;
+  // With P2PGATE_STEP_DEPOSIT: the recording's length; else 0.
+  uint64_t size;
+  // With P2PGATE_STEP_DEPOSIT: its number; else zeros.
+  uint8_t deposit[16];
 } p2pgate_input_t;
 
 #ifdef __cplusplus
@@ -857,6 +907,56 @@ uint32_t p2pgate_version(void);
 
 // The binary interface of the library that is linked; compare it with P2PGATE_ABI_VERSION.
 uint32_t p2pgate_abi_version(void);
+
+// After P2PGATE_EVENT_DEPOSIT_OFFERED: has the broker keep a recording of `size` bytes for the callee (the yes to M19); P2PGATE_EVENT_READY says where to
+// begin. All of it is of the class sealed. `source`, 8 to P2PGATE_MAX_SOURCE bytes, names the source's state, so that a deposit of the same that was broken
+// off goes on; its length may be 0. `hash` other than 0: the end will carry the recording's SHA-256.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_SOURCE, P2PGATE_E_OUT_OF_TURN.
+p2pgate_result_t p2pgate_terminal_deposit(uint64_t *terminal,
+                                          uint32_t session,
+                                          uint64_t size,
+                                          const uint8_t *source,
+                                          size_t source_length,
+                                          uint32_t hash,
+                                          uint64_t now);
+
+// After P2PGATE_EVENT_DEPOSIT_OFFERED: the no to M19; P2PGATE_EVENT_DENIED follows.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_OUT_OF_TURN.
+p2pgate_result_t p2pgate_terminal_decline_deposit(uint64_t *terminal, uint32_t session, uint64_t now);
+
+// Where p2pgate_terminal_seal or p2pgate_terminal_seal_end said P2PGATE_E_PART_DUE: writes the next part's header to `buffer`, which has room for
+// P2PGATE_MAX_PART_HEADER bytes; `frame` as of p2pgate_terminal_seal. `name` is the recording's, for people: one path component of at most
+// P2PGATE_MAX_NAME bytes, the same for each part.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_TEXT, P2PGATE_E_NO_LANE, P2PGATE_E_NAME,
+// P2PGATE_E_BUFFER, P2PGATE_E_TOO_LONG, P2PGATE_E_NOT_YET.
+p2pgate_result_t p2pgate_terminal_seal_part(uint64_t *terminal,
+                                            uint32_t session,
+                                            const char *name,
+                                            size_t name_length,
+                                            uint8_t *buffer,
+                                            size_t length,
+                                            uint64_t now,
+                                            p2pgate_frame_t *frame);
+
+// Asks the broker for this terminal's deposits: P2PGATE_STEP_DEPOSIT for each, then P2PGATE_EVENT_DEPOSITS_LISTED; P2PGATE_EVENT_OFFLINE ends it.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_OFFLINE, P2PGATE_E_BUSY (the last answer has not come).
+p2pgate_result_t p2pgate_terminal_list_deposits(uint64_t *terminal);
+
+// Takes back a deposit (16 bytes) of this terminal's, or declines for good one that was made for it: P2PGATE_EVENT_DEPOSIT_WITHDRAWN follows, or
+// P2PGATE_EVENT_OFFLINE.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_OFFLINE, P2PGATE_E_BUSY (the last answer has not come).
+p2pgate_result_t p2pgate_terminal_withdraw_deposit(uint64_t *terminal,
+                                                   const uint8_t *deposit);
+
+// Tries again at once what could not be collected or was refused, instead of after the next connection to the broker.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+p2pgate_result_t p2pgate_terminal_collect_again(uint64_t *terminal);
 
 // The next event. Take them after every other call, until there are none: P2PGATE_NOTHING.
 //
@@ -1290,7 +1390,7 @@ p2pgate_result_t p2pgate_terminal_max_payload(uint64_t *terminal,
 // `length` is all of them. `frame` gets the part of `buffer` to write, and the link to write it to.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_NO_LANE, P2PGATE_E_PAYLOAD, P2PGATE_E_BUFFER,
-// P2PGATE_E_TOO_LONG.
+// P2PGATE_E_TOO_LONG; in a deposit also P2PGATE_E_PART_DUE and P2PGATE_E_GAP.
 p2pgate_result_t p2pgate_terminal_seal(uint64_t *terminal,
                                        uint32_t session,
                                        const p2pgate_piece_t *piece,
@@ -1302,7 +1402,8 @@ p2pgate_result_t p2pgate_terminal_seal(uint64_t *terminal,
 // Makes the end frame of a class's lane: once for each class that has one, after all else. `segments` is the number of segments; `hash` the recording's
 // SHA-256 (32 bytes) if it was offered, else NULL. `buffer` has P2PGATE_LANE_HEADROOM + 32 + P2PGATE_LANE_TAILROOM bytes.
 //
-// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_NO_LANE, P2PGATE_E_BUFFER.
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_NO_LANE, P2PGATE_E_BUFFER; in a deposit also
+// P2PGATE_E_PART_DUE and P2PGATE_E_GAP.
 p2pgate_result_t p2pgate_terminal_seal_end(uint64_t *terminal,
                                            uint32_t session,
                                            uint32_t class_,
@@ -1372,7 +1473,7 @@ p2pgate_result_t p2pgate_terminal_handle_timeout(uint64_t *terminal, uint64_t no
     (P2PGATE_CORE_WORDS + (size_t)(sessions) * P2PGATE_SESSION_WORDS + (size_t)(peers) * P2PGATE_PEER_WORDS)
 
 // Bytes of room for p2pgate_terminal_blob.
-#define P2PGATE_BLOB_LENGTH(peers) (25 + (size_t)(peers) * 162)
+#define P2PGATE_BLOB_LENGTH(peers) (25 + (size_t)(peers) * 178)
 
 // Bytes of room that are always enough for p2pgate_terminal_poll_transmit.
 #define P2PGATE_TRANSMIT_LENGTH(peers) (1200 + (size_t)(peers) * 130)

@@ -49,10 +49,29 @@ pub const P2PGATE_EVENT_READY: u32 = 19;
 pub const P2PGATE_EVENT_ARRIVED: u32 = 20;
 /// The receiver has stored the recording. Fields: session.
 pub const P2PGATE_EVENT_DELIVERED: u32 = 21;
-/// The transfer is over without success; the session stays. Fields: session; cause: P2PGATE_FAILED_...
+/// The transfer is over without success; the session stays, unless it is a deposit's. Fields: session; cause: P2PGATE_FAILED_...
 pub const P2PGATE_EVENT_TRANSFER_FAILED: u32 = 22;
 /// The session is over. Fields: session; cause: P2PGATE_CLOSED_...
 pub const P2PGATE_EVENT_CLOSED: u32 = 23;
+/// The callee can't be reached now, but the broker would keep a recording for it (M19): answer with p2pgate_terminal_deposit or
+/// p2pgate_terminal_decline_deposit; without an answer within a minute it is declined. Fields: session; number: the most bytes.
+pub const P2PGATE_EVENT_DEPOSIT_OFFERED: u32 = 24;
+/// The broker has stored so much of the deposit: where p2pgate_terminal_seal_part said P2PGATE_E_NOT_YET, go on. Fields: session; number: bytes.
+pub const P2PGATE_EVENT_DEPOSIT_KEPT: u32 = 25;
+/// The broker has stored the whole deposit and keeps it for the callee; P2PGATE_EVENT_CLOSED follows. Fields: session; deposit.
+pub const P2PGATE_EVENT_DEPOSITED: u32 = 26;
+/// The callee has what was deposited. Fields: deposit.
+pub const P2PGATE_EVENT_DEPOSIT_COLLECTED: u32 = 27;
+/// The broker keeps the deposit no longer, and the callee does not have it. Pass over a number that you don't know. Fields: deposit.
+pub const P2PGATE_EVENT_DEPOSIT_DROPPED: u32 = 28;
+/// That was the answer to p2pgate_terminal_list_deposits. Fields: cause: the broker's status code, 200 if all has come.
+pub const P2PGATE_EVENT_DEPOSITS_LISTED: u32 = 29;
+/// The answer to p2pgate_terminal_withdraw_deposit. Fields: deposit; cause: the broker's status code, 200 if it is done.
+pub const P2PGATE_EVENT_DEPOSIT_WITHDRAWN: u32 = 30;
+/// A permitted caller has deposited something (M21): it is collected once this terminal is free. Fields: deposit; number: bytes.
+pub const P2PGATE_EVENT_DEPOSIT_WAITING: u32 = 31;
+/// A deposit is being collected (M22): P2PGATE_EVENT_OFFERED follows, or the end. Fields: session.
+pub const P2PGATE_EVENT_COLLECTING: u32 = 32;
 
 /// No connection, or it was lost.
 pub const P2PGATE_OFFLINE_UNREACHABLE: u32 = 1;
@@ -97,7 +116,7 @@ pub const P2PGATE_DENIED_NOT_THE_CALLEE: u32 = 8;
 
 /// The receiver refused the transfer.
 pub const P2PGATE_FAILED_REFUSED_BY_RECEIVER: u32 = 1;
-/// The broker refused to relay it: too large, or it does not relay.
+/// The broker refused to relay or keep it: too large, it does not relay, or a limit; or it broke a deposit off.
 pub const P2PGATE_FAILED_REFUSED_BY_BROKER: u32 = 2;
 /// A lane could not be opened.
 pub const P2PGATE_FAILED_LANE_UNREACHABLE: u32 = 3;
@@ -144,6 +163,8 @@ pub struct p2pgate_event_t {
     pub address: p2pgate_address_t,
     /// A SHA-256.
     pub hash: [u8; 32],
+    /// A deposit's number.
+    pub deposit: [u8; 16],
 }
 
 /// The next event. Take them after every other call, until there are none: P2PGATE_NOTHING.
@@ -175,6 +196,7 @@ fn flat(event: Event) -> p2pgate_event_t {
         number: 0,
         address: p2pgate_address_t::NONE,
         hash: [0; 32],
+        deposit: [0; 16],
     };
     let kind = |kind| p2pgate_event_t { kind, ..none };
     match event {
@@ -251,6 +273,33 @@ fn flat(event: Event) -> p2pgate_event_t {
             cause: failed(failure),
             ..kind(P2PGATE_EVENT_TRANSFER_FAILED)
         },
+        Event::DepositOffered { session, most } => {
+            p2pgate_event_t { session: session.number(), number: most, ..kind(P2PGATE_EVENT_DEPOSIT_OFFERED) }
+        }
+        Event::DepositKept { session, offset } => {
+            p2pgate_event_t { session: session.number(), number: offset, ..kind(P2PGATE_EVENT_DEPOSIT_KEPT) }
+        }
+        Event::Deposited { session, deposit } => {
+            p2pgate_event_t { session: session.number(), deposit, ..kind(P2PGATE_EVENT_DEPOSITED) }
+        }
+        Event::DepositCollected { deposit } => {
+            p2pgate_event_t { deposit, ..kind(P2PGATE_EVENT_DEPOSIT_COLLECTED) }
+        }
+        Event::DepositDropped { deposit } => {
+            p2pgate_event_t { deposit, ..kind(P2PGATE_EVENT_DEPOSIT_DROPPED) }
+        }
+        Event::DepositsListed { status } => {
+            p2pgate_event_t { cause: status.into(), ..kind(P2PGATE_EVENT_DEPOSITS_LISTED) }
+        }
+        Event::DepositWithdrawn { deposit, status } => {
+            p2pgate_event_t { deposit, cause: status.into(), ..kind(P2PGATE_EVENT_DEPOSIT_WITHDRAWN) }
+        }
+        Event::DepositWaiting { deposit, size } => {
+            p2pgate_event_t { deposit, number: size, ..kind(P2PGATE_EVENT_DEPOSIT_WAITING) }
+        }
+        Event::Collecting { session } => {
+            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_COLLECTING) }
+        }
         Event::Closed { session, cause } => {
             p2pgate_event_t { session: session.number(), cause: closed(cause), ..kind(P2PGATE_EVENT_CLOSED) }
         }

@@ -13,6 +13,7 @@
 #[cfg(any(test, not(panic = "abort")))]
 extern crate std;
 
+pub mod deposit;
 pub mod event;
 pub mod gate;
 pub mod key;

@@ -89,6 +89,12 @@ pub const P2PGATE_E_NOT_AUTHENTIC: i32 = -38;
 pub const P2PGATE_E_EXHAUSTED: i32 = -39;
 /// The text is no public key: 43 characters of base64.
 pub const P2PGATE_E_KEY: i32 = -40;
+/// A part of the deposit begins here: write its header by p2pgate_terminal_seal_part first.
+pub const P2PGATE_E_PART_DUE: i32 = -41;
+/// The broker has not kept the part before yet: go on after P2PGATE_EVENT_DEPOSIT_KEPT.
+pub const P2PGATE_E_NOT_YET: i32 = -42;
+/// A deposit's bytes come one after the other, without gaps.
+pub const P2PGATE_E_GAP: i32 = -43;
 
 /// A result in words, for people: English, NUL-terminated, static; never NULL.
 #[unsafe(no_mangle)]
@@ -140,6 +146,9 @@ fn words(result: i32) -> &'static CStr {
         P2PGATE_E_NOT_AUTHENTIC => c"the frame is not authentic; close the lane",
         P2PGATE_E_EXHAUSTED => c"the key has sealed all the frames it may; agree on a new one",
         P2PGATE_E_KEY => c"this is no public key; copy all 43 characters of the fingerprint",
+        P2PGATE_E_PART_DUE => c"a part of the deposit begins here; write its header first",
+        P2PGATE_E_NOT_YET => c"the broker has not kept the part before yet; go on after the event that says so",
+        P2PGATE_E_GAP => c"a deposit's bytes come one after the other; give the next ones",
         _ => c"this library has no such result; print its number",
     }
 }

@@ -19,7 +19,7 @@ pub const P2PGATE_CORE_WORDS: usize = 258;
 /// Words of a place for a session; see P2PGATE_TERMINAL_WORDS.
 pub const P2PGATE_SESSION_WORDS: usize = 124;
 /// Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
-pub const P2PGATE_PEER_WORDS: usize = 21;
+pub const P2PGATE_PEER_WORDS: usize = 23;
 
 /// What a terminal is made with. Nothing of it is needed after p2pgate_terminal_init.
 #[repr(C)]
@@ -400,7 +400,7 @@ pub unsafe extern "C" fn p2pgate_terminal_status(
 }
 
 /// What P2PGATE_BLOB_LENGTH in the header computes.
-const _: () = assert!(blob_size(0) == 25 && blob_size(3) == 25 + 3 * 162);
+const _: () = assert!(blob_size(0) == 25 && blob_size(3) == 25 + 3 * 178);
 
 /// Overwrites `length` bytes with zeros, in a way that no compiler leaves out: for keys and tickets that are not needed any more.
 ///

@@ -310,7 +310,7 @@ pub unsafe extern "C" fn p2pgate_terminal_offered(
 
 /// # Safety
 /// As [`with`].
-unsafe fn in_turn(
+pub(crate) unsafe fn in_turn(
     terminal: *mut u64,
     session: u32,
     act: impl FnOnce(&mut Held, SessionId) -> Result<(), OutOfTurn>,
@@ -446,12 +446,16 @@ pub unsafe extern "C" fn p2pgate_terminal_max_payload(
     }
 }
 
-const fn frame_code(error: FrameError) -> p2pgate_result_t {
+pub(crate) const fn frame_code(error: FrameError) -> p2pgate_result_t {
     match error {
         FrameError::NoLane => P2PGATE_E_NO_LANE,
         FrameError::Size { .. } => P2PGATE_E_PAYLOAD,
         FrameError::BufferTooSmall => P2PGATE_E_BUFFER,
         FrameError::TooLong => P2PGATE_E_TOO_LONG,
+        FrameError::PartDue => P2PGATE_E_PART_DUE,
+        FrameError::NotYet => P2PGATE_E_NOT_YET,
+        FrameError::Gap { .. } => P2PGATE_E_GAP,
+        FrameError::Name => P2PGATE_E_NAME,
     }
 }
 
@@ -459,7 +463,7 @@ const fn frame_code(error: FrameError) -> p2pgate_result_t {
 /// `length` is all of them. `frame` gets the part of `buffer` to write, and the link to write it to.
 ///
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_NO_LANE, P2PGATE_E_PAYLOAD, P2PGATE_E_BUFFER,
-/// P2PGATE_E_TOO_LONG.
+/// P2PGATE_E_TOO_LONG; in a deposit also P2PGATE_E_PART_DUE and P2PGATE_E_GAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p2pgate_terminal_seal(
     terminal: *mut u64,
@@ -491,7 +495,8 @@ pub unsafe extern "C" fn p2pgate_terminal_seal(
 /// Makes the end frame of a class's lane: once for each class that has one, after all else. `segments` is the number of segments; `hash` the recording's
 /// SHA-256 (32 bytes) if it was offered, else NULL. `buffer` has P2PGATE_LANE_HEADROOM + 32 + P2PGATE_LANE_TAILROOM bytes.
 ///
-/// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_NO_LANE, P2PGATE_E_BUFFER.
+/// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_NO_LANE, P2PGATE_E_BUFFER; in a deposit also
+/// P2PGATE_E_PART_DUE and P2PGATE_E_GAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p2pgate_terminal_seal_end(
     terminal: *mut u64,

@@ -59,6 +59,10 @@ pub const P2PGATE_STEP_PAYLOAD: u32 = 3;
 /// The link is over; P2PGATE_EVENT_CLOSE says so too.
 pub const P2PGATE_STEP_CLOSED: u32 = 4;
 
+/// `payload` of the bytes given is the identifier of the callee of a deposit of this terminal's, in answer to p2pgate_terminal_list_deposits. Take it, then
+/// call again with what is left behind `consumed`.
+pub const P2PGATE_STEP_DEPOSIT: u32 = 5;
+
 /// How far p2pgate_terminal_handle_input got.
 #[repr(C)]
 pub struct p2pgate_input_t {
@@ -66,14 +70,18 @@ pub struct p2pgate_input_t {
     pub step: u32,
     /// With P2PGATE_STEP_PAYLOAD: the session; else 0.
     pub session: u32,
-    /// With P2PGATE_STEP_PAYLOAD: its first byte's place in the recording; else 0.
+    /// With P2PGATE_STEP_PAYLOAD: its first byte's place in the recording; with P2PGATE_STEP_DEPOSIT: the bytes of it that the broker keeps; else 0.
     pub offset: u64,
     /// So many bytes at the front are done with.
     pub consumed: usize,
     /// With P2PGATE_STEP_NEED_MORE: the bytes that are needed, never more than the link's largest record or frame with its length; else 0.
     pub need: usize,
-    /// With P2PGATE_STEP_PAYLOAD: where in the bytes given it is; else zeros.
+    /// With P2PGATE_STEP_PAYLOAD and P2PGATE_STEP_DEPOSIT: where in the bytes given it is; else zeros.
     pub payload: p2pgate_range_t,
+    /// With P2PGATE_STEP_DEPOSIT: the recording's length; else 0.
+    pub size: u64,
+    /// With P2PGATE_STEP_DEPOSIT: its number; else zeros.
+    pub deposit: [u8; 16],
 }
 
 /// A connection came in: `link` gets its number. On an error close it.
@@ -155,6 +163,8 @@ pub unsafe extern "C" fn p2pgate_terminal_handle_input(
                 consumed: input.consumed,
                 need: 0,
                 payload: p2pgate_range_t { start: 0, length: 0 },
+                size: 0,
+                deposit: [0; 16],
             };
             match input.step {
                 Step::NeedMore(need) => (flat.step, flat.need) = (P2PGATE_STEP_NEED_MORE, need),
@@ -163,6 +173,10 @@ pub unsafe extern "C" fn p2pgate_terminal_handle_input(
                 Step::Payload { session, offset, range } => {
                     flat.step = P2PGATE_STEP_PAYLOAD;
                     (flat.session, flat.offset, flat.payload) = (session.number(), offset, range.into());
+                }
+                Step::Deposit { deposit, size, kept, callee } => {
+                    (flat.step, flat.deposit) = (P2PGATE_STEP_DEPOSIT, deposit);
+                    (flat.size, flat.offset, flat.payload) = (size, kept, callee.into());
                 }
                 Step::Closed => {}
             }

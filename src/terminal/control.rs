@@ -1,13 +1,17 @@
 //! The control link: hello, registration, address, and the broker's questions (rows P2, P6, V5, V8).
 
+mod asked;
 mod texts;
+
+pub use asked::AskError;
+pub(super) use asked::Asked;
 
 use super::event::{Denied, Destination, Event, LinkId, OfflineCause};
 use super::machine::{Input, Machine, Step};
 use super::peers::Peers;
-use super::session::{Phase, Secure};
+use super::session::Secure;
 use crate::link::{self, Handle, Handshake, MaxRecord, Record};
-use crate::message::{Denial, Message, Status, StatusCode};
+use crate::message::{Denial, DepositedFor, Message, Status, StatusCode};
 use heapless::Vec;
 
 const HANDSHAKE_MS: u64 = 10_000;
@@ -158,11 +162,7 @@ impl Machine<'_> {
         self.core.emit(Event::Offline { cause });
         // Whoever waits for the broker's answer waits in vain: they end at the next time-out.
         for session in self.sessions.iter_mut() {
-            let waits = matches!(
-                session.phase,
-                Phase::Query | Phase::AwaitGrant | Phase::AskTunnel | Phase::AwaitTunnel | Phase::Noticed
-            );
-            if waits || session.awaits_broker() {
+            if session.awaits_broker() {
                 session.deadline = now;
             }
         }
@@ -208,19 +208,25 @@ impl Machine<'_> {
                 let Ok(transport) = handshake.finish() else {
                     return self.control_broken(OfflineCause::NotTheBroker, now);
                 };
-                control.secure = Secure::Transport(transport);
+                control.secure = Secure::Transport(transport, Asked::default());
                 control.state = ControlState::Hello;
                 control.deadline = now + ANSWER_MS;
                 Input::progress(total)
             }
-            Secure::Transport(mut transport) => {
+            Secure::Transport(mut transport, asked) => {
                 let Ok(range) = transport.open(record) else {
                     return self.control_broken(OfflineCause::Broker, now);
                 };
-                control.secure = Secure::Transport(transport);
+                control.secure = Secure::Transport(transport, asked);
+                let at = record.as_ptr().addr();
                 let Ok(message) = Message::parse(&record[range]) else {
                     return self.control_broken(OfflineCause::Broker, now);
                 };
+                if let Message::DepositedFor(deposited) = &message
+                    && self.is_listing(deposited.transaction)
+                {
+                    return listed(deposited, at, total);
+                }
                 match self.control_message(&message, now) {
                     Ok(()) => Input::progress(total),
                     Err(cause) => self.control_broken(cause, now),
@@ -256,12 +262,30 @@ impl Machine<'_> {
                 self.caller_denied(denied.transaction, Denied::Broker(denied.denial), denied.retry_after);
             }
             Message::CalleeAddress(address) => self.caller_granted(address, now),
-            Message::TransferAnswer(answer) => self.broker_answered(answer, now),
+            Message::TransferAnswer(answer) => {
+                if !self.collect_answered(answer, now) && !self.deposit_refused(answer.transaction) {
+                    self.broker_answered(answer, now);
+                }
+            }
             Message::TunnelToken(tunnel) => self.tunnel_token(tunnel, now),
-            Message::Withdraw(withdraw) => self.withdrawn(&withdraw.handle),
+            Message::Withdraw(withdraw) if self.with_handle(&withdraw.handle).is_some() => {
+                self.withdrawn(&withdraw.handle);
+            }
+            // It may be of a grant that is over as well: no deposit has its number then.
+            Message::Withdraw(withdraw) => self.deposit_dropped(withdraw.handle),
             Message::Release(release) => self.released(&release.handle),
+            Message::DepositQuestion(question) => self.deposit_asked(question, now),
+            Message::DepositGoAhead(go) => self.deposit_opened(go, now),
+            Message::DepositKept(kept) => self.deposit_kept(kept, now),
+            Message::Collected(broken) => self.deposit_broken(broken),
+            Message::Depositor(told) => self.depositor_told(told),
+            Message::Delivered(delivered) => {
+                if let Some(deposit) = delivered.deposit {
+                    self.core.emit(Event::DepositCollected { deposit });
+                }
+            }
             // Answers that nobody here asked for.
-            Message::Resolved(_) | Message::NotRegistered(_) => {}
+            Message::Resolved(_) | Message::NotRegistered(_) | Message::DepositedFor(_) => {}
             _ => return Err(OfflineCause::Broker),
         }
         Ok(())
@@ -284,6 +308,7 @@ impl Machine<'_> {
             control.relay = status.relay;
             control.deadline = now + PING_MS;
             self.core.ticket = None;
+            self.peers().remember();
             self.compare_lists(status);
             self.core.emit(Event::Online { relay: status.relay });
         } else if control.ping == Some(transaction) {
@@ -319,6 +344,8 @@ impl Machine<'_> {
                     self.core.emit(Event::RegisterFailed { status: code.number() });
                 }
             }
+        } else {
+            self.question_answered(status, transaction, now);
         }
         Ok(())
     }
@@ -352,4 +379,16 @@ impl Machine<'_> {
         book.whole = true;
         self.persist();
     }
+}
+
+/// An answer to DEPOSITS: where in the record, which starts at that address, the callee's identifier is.
+fn listed(deposited: &DepositedFor<'_>, record: usize, total: usize) -> Input {
+    let start = deposited.callee.as_ptr().addr() - record;
+    let step = Step::Deposit {
+        deposit: deposited.deposit.unwrap_or_default(),
+        size: deposited.size.unwrap_or(0),
+        kept: deposited.offset.unwrap_or(0),
+        callee: start..start + deposited.callee.len(),
+    };
+    Input { consumed: total, step }
 }

@@ -1,6 +1,6 @@
 //! What comes out of a terminal besides bytes: small `Copy` values without borrows.
 
-use crate::message::Denial;
+use crate::message::{Denial, DepositId};
 use core::net::SocketAddr;
 use core::num::NonZeroU32;
 
@@ -146,6 +146,63 @@ pub enum Event {
         /// Try again after so many seconds, if the broker said so.
         retry_after: Option<u32>,
     },
+    /// The callee can't be reached now, but the broker would keep up to `most` bytes for it (M19): answer with `deposit` or `decline_deposit`. Without an
+    /// answer within a minute it is declined.
+    DepositOffered {
+        /// The session.
+        session: SessionId,
+        /// The largest recording that would be kept, bytes.
+        most: u64,
+    },
+    /// The broker has stored so many bytes of the deposit. Where `seal_part` said `NotYet`, go on.
+    DepositKept {
+        /// The session.
+        session: SessionId,
+        /// Bytes of the recording, from its beginning.
+        offset: u64,
+    },
+    /// The broker has stored the whole deposit, and keeps it for the callee. `Closed` follows.
+    Deposited {
+        /// The session.
+        session: SessionId,
+        /// The deposit's number.
+        deposit: DepositId,
+    },
+    /// The callee has what was deposited.
+    DepositCollected {
+        /// The deposit's number.
+        deposit: DepositId,
+    },
+    /// The broker keeps a deposit no longer, and the callee does not have it: its time is up, the callee doesn't want it, or the broker lost it. A number that
+    /// the application doesn't know is to be passed over.
+    DepositDropped {
+        /// The deposit's number.
+        deposit: DepositId,
+    },
+    /// That was the answer to `list_deposits`: every [`Step::Deposit`](super::Step::Deposit) has come, unless the status is another than 200.
+    DepositsListed {
+        /// The broker's status code.
+        status: u16,
+    },
+    /// The answer to `withdraw_deposit`: with status 200 the broker keeps it no longer.
+    DepositWithdrawn {
+        /// The deposit's number.
+        deposit: DepositId,
+        /// The broker's status code.
+        status: u16,
+    },
+    /// A permitted caller has deposited something (M21): it is collected once this terminal is free.
+    DepositWaiting {
+        /// The deposit's number.
+        deposit: DepositId,
+        /// Bytes of the recording.
+        size: u64,
+    },
+    /// A deposit is being collected (M22): as with `Expected`, `Offered` follows, or the end. `peer` tells whose it is.
+    Collecting {
+        /// The session.
+        session: SessionId,
+    },
     /// The other end wants to send: see `offered`, answer with `accept` or `refuse`.
     Offered {
         /// The session.
@@ -170,7 +227,7 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// The transfer is over without success; the session stays.
+    /// The transfer is over without success; the session stays, unless it is a deposit's.
     TransferFailed {
         /// The session.
         session: SessionId,
@@ -240,7 +297,7 @@ pub enum Refusal {
 pub enum TransferFailure {
     /// The receiver refused it (M18).
     RefusedByReceiver,
-    /// The broker refused to relay it (M18): too large, or no relay.
+    /// The broker refused to relay or to keep it (M18): too large, no relay, or a limit; or it broke a deposit off.
     RefusedByBroker,
     /// A lane could not be opened.
     LaneUnreachable,

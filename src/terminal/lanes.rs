@@ -3,13 +3,17 @@
 use super::event::{Destination, Event, LinkId, SessionId, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, Step, TransmitError};
-use super::session::{End, Keys, Lane, LaneState, Open, Session, TransferState, Work, index};
+use super::session::{End, Keys, Lane, LaneState, Open, Session, Stage, TransferState, Via, Work, index};
 use super::{DAMAGED, IDLE_MS};
 use crate::lane::{self, HEADROOM, Kind, OVERHEAD, Peeked, Place};
 use crate::message::Class;
 use crate::route::Path;
 use core::ops::Range;
+use sha2::Digest;
 use thiserror::Error;
+
+/// How long a depositor waits for the broker's word once its lane is closed.
+const KEPT_MS: u64 = 30_000;
 
 /// The bytes of one frame: their place in the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,21 @@ pub enum FrameError {
     /// The bytes reach over the length that was offered.
     #[error("the recording is longer than was offered; offer it anew")]
     TooLong,
+    /// A deposit's next part is due.
+    #[error("a part of the deposit begins here; write its header by `seal_part` first")]
+    PartDue,
+    /// The part before the one that is open isn't kept yet, or the open one not full.
+    #[error("the broker has not kept the part before yet; go on after the event DepositKept")]
+    NotYet,
+    /// A deposit's bytes come one after the other.
+    #[error("a deposit has no gaps; its next byte is the one at {next}")]
+    Gap {
+        /// Its place in the recording.
+        next: u64,
+    },
+    /// The name can't go into a part's header.
+    #[error("the name is not one path component of 1 to 255 bytes; give it another")]
+    Name,
 }
 
 impl Machine<'_> {
@@ -87,7 +106,14 @@ impl Machine<'_> {
         let lane = &mut open.lanes[lane];
         lane.link = None;
         let (failure, cause) = match lane.state {
-            LaneState::Ended => return,
+            LaneState::Ended => {
+                // A depositor hears on another connection whether the end has come.
+                let session = &mut self.sessions[at];
+                if session.is_depositing() {
+                    session.deadline = session.deadline.min(now + KEPT_MS);
+                }
+                return;
+            }
             LaneState::Dialling | LaneState::Token => {
                 (TransferFailure::LaneUnreachable, "a lane could not be opened")
             }
@@ -135,15 +161,26 @@ impl Machine<'_> {
         if offset.checked_add(payload as u64).is_none_or(|end| end > open.transfer.size) {
             return Err(FrameError::TooLong);
         }
-        let transfer = open.transfer.number;
         let lane = open.lanes[index(class)];
-        let (LaneState::Up, Some(link), Some(Keys::Sealer(sealer))) =
-            (lane.state, lane.link, open.transfer.keys(index(class)))
-        else {
+        let (LaneState::Up, Some(link)) = (lane.state, lane.link) else { return Err(FrameError::NoLane) };
+        if let Via::Deposit(depositing) = &open.via {
+            if offset != open.transfer.offset {
+                return Err(FrameError::Gap { next: open.transfer.offset });
+            }
+            if !depositing.has_room(offset, payload as u64) {
+                return Err(FrameError::PartDue);
+            }
+        }
+        let transfer = open.transfer.number;
+        let Some(Keys::Sealer(sealer)) = open.transfer.keys(index(class)) else {
             return Err(FrameError::NoLane);
         };
         let place = Place { transfer, kind: lane.kind(), segment, offset };
         let range = sealer.seal(place, buffer, payload).map_err(|_| FrameError::BufferTooSmall)?;
+        if let Stage::Part { running, .. } = &mut open.transfer.stage {
+            running.update(&buffer[range.clone()]);
+            open.transfer.offset = offset + payload as u64;
+        }
         Ok((link, range))
     }
 
@@ -156,13 +193,21 @@ impl Machine<'_> {
         buffer: &mut [u8],
         now: u64,
     ) -> Result<(LinkId, Range<usize>), FrameError> {
-        let Open { transfer, lanes, .. } =
+        let Open { via, transfer, lanes, .. } =
             self.in_state(id, TransferState::Sending, now).map_err(|_| FrameError::NoLane)?;
         let place =
             Place { transfer: transfer.number, kind: Kind::End, segment: segments, offset: transfer.size };
         let Lane { state: LaneState::Up, link: Some(link), .. } = lanes[index(class)] else {
             return Err(FrameError::NoLane);
         };
+        if let Via::Deposit(depositing) = via {
+            if transfer.offset != transfer.size {
+                return Err(FrameError::Gap { next: transfer.offset });
+            }
+            if !depositing.open {
+                return Err(FrameError::PartDue);
+            }
+        }
         let Some(keys) = transfer.keys(index(class)) else { return Err(FrameError::NoLane) };
         let Keys::Sealer(sealer) = keys else { return Err(FrameError::NoLane) };
         let payload = hash.map_or(0, |hash| hash.len());
@@ -174,6 +219,9 @@ impl Machine<'_> {
         }
         let range = sealer.seal(place, buffer, payload).map_err(|_| FrameError::BufferTooSmall)?;
         *keys = Keys::None;
+        if let Stage::Part { running, .. } = &mut transfer.stage {
+            running.update(&buffer[range.clone()]);
+        }
         lanes[index(class)].state = LaneState::Ended;
         if lanes.iter().all(|lane| matches!(lane.state, LaneState::Unused | LaneState::Ended)) {
             transfer.state = TransferState::Finishing;
@@ -186,7 +234,9 @@ impl Machine<'_> {
     #[inline(never)]
     pub(super) fn lane_input(&mut self, at: usize, place: usize, bytes: &mut [u8], now: u64) -> Input {
         let max_frame = self.core.max_frame;
-        let Some(Open { transfer, lanes, .. }) = self.sessions[at].open() else { return Input::closed() };
+        let Some(Open { via, transfer, lanes, .. }) = self.sessions[at].open() else {
+            return Input::closed();
+        };
         let lane = &lanes[place];
         if transfer.sending || lane.state == LaneState::Ended {
             // Lanes go one way, and nothing follows the end.
@@ -195,12 +245,18 @@ impl Machine<'_> {
         if lane.state != LaneState::Up {
             return Input::blocked();
         }
+        let number = transfer.number;
+        if let Via::Collect(_) = via
+            && let Some(input) = self.part_input(at, bytes, now)
+        {
+            return input;
+        }
         let (total, frame) = match lane::peek(bytes, max_frame) {
             Ok(Peeked::NeedMore(total)) => return Input::need(total),
             Ok(Peeked::Frame(total, frame)) => (total, frame),
             Err(_) => return self.damaged(at, now),
         };
-        if frame.transfer != transfer.number {
+        if frame.transfer != number {
             return self.damaged(at, now);
         }
         match frame.kind {
@@ -212,8 +268,12 @@ impl Machine<'_> {
     fn payload(&mut self, at: usize, place: usize, frame: Place, bytes: &mut [u8], now: u64) -> Input {
         let id = self.id(at);
         let session = &mut self.sessions[at];
-        let Work::Open(Open { transfer, lanes, .. }) = &mut session.work else { return Input::closed() };
-        if frame.offset > transfer.offset {
+        let Work::Open(Open { via, transfer, lanes, .. }) = &mut session.work else { return Input::closed() };
+        let expected = match via {
+            Via::Collect(collecting) => collecting.position,
+            Via::Peer(_) | Via::Deposit(_) => transfer.offset,
+        };
+        if frame.offset > expected {
             // It is the other lane's turn. The place isn't authenticated yet: whoever altered it stops the lane, no more.
             lanes[place].ahead = true;
             return if self.is_stuck(at) { self.damaged(at, now) } else { Input::blocked() };
@@ -221,20 +281,31 @@ impl Machine<'_> {
         let follows = transfer
             .segment
             .is_none_or(|last| frame.segment == last || Some(frame.segment) == last.checked_add(1));
-        if frame.offset != transfer.offset || frame.kind != lanes[place].kind() || !follows {
+        if frame.offset != expected || frame.kind != lanes[place].kind() || !follows {
             return self.damaged(at, now);
         }
         let Some(Keys::Opener(opener)) = transfer.keys(place) else { return Input::blocked() };
         let Ok(range) = opener.open(bytes, frame.kind) else { return self.damaged(at, now) };
         let end = frame.offset.checked_add(range.len() as u64).filter(|&end| end <= transfer.size);
         let Some(end) = end.filter(|_| !range.is_empty()) else { return self.damaged(at, now) };
-        transfer.offset = end;
         transfer.segment = Some(frame.segment);
         for lane in lanes {
             lane.ahead = false;
         }
         session.deadline = now + IDLE_MS;
-        Input { consumed: bytes.len(), step: Step::Payload { session: id, offset: frame.offset, range } }
+        if let Via::Collect(collecting) = via {
+            collecting.position = end;
+        }
+        // A part starts before what was asked for: what is there already is passed over.
+        let offset = transfer.offset;
+        transfer.offset = end.max(offset);
+        let known = usize::try_from(offset - frame.offset).unwrap_or(usize::MAX);
+        if known >= range.len() {
+            bytes[range].fill(0);
+            return Input::progress(bytes.len());
+        }
+        let range = range.start + known..range.end;
+        Input { consumed: bytes.len(), step: Step::Payload { session: id, offset, range } }
     }
 
     fn lane_ended(&mut self, at: usize, place: usize, frame: Place, bytes: &mut [u8], now: u64) -> Input {
@@ -273,7 +344,7 @@ impl Machine<'_> {
         lanes.iter().all(waits) && lanes.iter().any(|lane| lane.ahead)
     }
 
-    fn damaged(&mut self, at: usize, now: u64) -> Input {
+    pub(super) fn damaged(&mut self, at: usize, now: u64) -> Input {
         self.fail_transfer(at, TransferFailure::Damaged, DAMAGED, now);
         Input::closed()
     }

@@ -10,7 +10,7 @@ use crate::entropy::Entropy;
 use crate::identifier::Identifier;
 use crate::link::{HandshakeError, MaxRecord, PublicKey, SealError, SecretKey, Transport};
 use crate::load::LoadGate;
-use crate::message::EncodeError;
+use crate::message::{DepositId, EncodeError};
 use crate::sframe::Suite;
 use core::ops::Range;
 use heapless::{Deque, Vec};
@@ -250,6 +250,7 @@ impl<'a> Machine<'a> {
             .filter(|incoming| incoming.link.is_some())
             .map(|incoming| incoming.deadline);
         core::iter::once(control.deadline)
+            .chain(control.again())
             .chain(sessions)
             .chain(incoming)
             .min()
@@ -259,6 +260,7 @@ impl<'a> Machine<'a> {
     pub(super) fn handle_timeout(&mut self, now: u64) {
         if self.core.has_room() {
             self.control_timeout(now);
+            self.collect_timeout(now);
         }
         for index in 0..self.core.incoming.len() {
             if self.core.has_room()
@@ -306,6 +308,17 @@ pub enum Step {
         offset: u64,
         /// Where they are.
         range: Range<usize>,
+    },
+    /// One of this terminal's deposits, in answer to `list_deposits`. Call again with what is left after `consumed`.
+    Deposit {
+        /// Its number.
+        deposit: DepositId,
+        /// The recording's length, bytes.
+        size: u64,
+        /// The bytes of it that the broker keeps.
+        kept: u64,
+        /// Where in the bytes given the callee's identifier is, UTF-8.
+        callee: Range<usize>,
     },
     /// The link is over; `Event::Close` says so too.
     Closed,

@@ -9,10 +9,14 @@
 //! call ─▶ Permitted ─▶ Granted ─▶ Connect{Address} ─▶ … ─▶ Connected        (or Denied)
 //! offer ─▶ Connect (lanes) ─▶ Ready ─▶ seal …, seal_end ─▶ Delivered          (or TransferFailed)
 //! Expected ─▶ accepted ─▶ … ─▶ Connected ─▶ Offered ─▶ accept ─▶ Payload … ─▶ Arrived ─▶ stored
+//! DepositOffered ─▶ deposit ─▶ Connect{Broker} ─▶ Ready ─▶ seal_part, seal …, seal_end ─▶ Deposited … DepositCollected
+//! DepositWaiting … Collecting ─▶ Connect{Broker} ─▶ Offered ─▶ accept ─▶ Payload … ─▶ Arrived ─▶ stored
 //! ```
 
 mod call;
+mod collect;
 mod control;
+mod deposit;
 mod event;
 mod incoming;
 mod lanes;
@@ -22,6 +26,8 @@ mod peers;
 mod session;
 mod transfer;
 
+pub use control::AskError;
+pub use deposit::{Deposit, DepositError};
 pub use event::{
     ClosedCause, Denied, Destination, Event, LinkId, OfflineCause, Refusal, SessionId, TransferFailure,
 };
@@ -36,6 +42,7 @@ use crate::identifier::Identifier;
 use crate::lane::OVERHEAD;
 use crate::link::{MaxRecord, PublicKey, SecretKey};
 use crate::load::LoadGate;
+use crate::message::DepositId;
 use crate::mpeg::Class;
 use crate::sframe::Suite;
 use core::net::SocketAddr;
@@ -148,8 +155,9 @@ where
         self.machine().peers().decode(blob)
     }
 
-    /// Takes over the keys that `blob`, another of [`Self::blob`]'s, has for terminals without one here; the list stays as it is. For several programs
-    /// of one device that share what is stored: [`Self::restore`] what another has stored, then adopt one's own, so that no first-use pin is lost.
+    /// Takes over the keys that `blob`, another of [`Self::blob`]'s, has for terminals without one here, and what it knows of their deposits; the list stays
+    /// as it is. For several programs of one device that share what is stored: [`Self::restore`] what another has stored, then adopt one's own, so that no
+    /// first-use pin is lost and nothing is collected twice.
     ///
     /// # Errors
     /// [`RestoreError`]; the keys before the damage, or as many as there is room for, are taken over.
@@ -310,6 +318,76 @@ where
             source: &transfer.source,
             hash: transfer.hash,
         })
+    }
+
+    /// Has the broker keep a recording for the callee (the yes to M19), after [`Event::DepositOffered`]: [`Event::Ready`] says where to begin.
+    /// All of it is of the class sealed.
+    ///
+    /// # Errors
+    /// [`DepositError`].
+    pub fn deposit(
+        &mut self,
+        session: SessionId,
+        deposit: &Deposit<'_>,
+        now: u64,
+    ) -> Result<(), DepositError> {
+        self.machine().deposit(session, deposit, now)
+    }
+
+    /// The no to M19, after [`Event::DepositOffered`]: [`Event::Denied`] follows.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`].
+    pub fn decline_deposit(&mut self, session: SessionId, now: u64) -> Result<(), OutOfTurn> {
+        self.machine().decline_deposit(session, now)
+    }
+
+    /// Begins a deposit's next part, when [`Self::seal`] or [`Self::seal_end`] says [`FrameError::PartDue`]: writes its header to the start of `buffer`, at
+    /// most [`MAX_PART_HEADER`](crate::link::MAX_PART_HEADER) bytes, and gives them as [`Self::seal`] gives a frame. `name` is the recording's, for people: one path
+    /// component of at most [`MAX_NAME`] bytes, the same for each part and after each resumption.
+    ///
+    /// # Errors
+    /// [`FrameError`]; with [`FrameError::NotYet`] wait for [`Event::DepositKept`].
+    pub fn seal_part(
+        &mut self,
+        session: SessionId,
+        name: &str,
+        buffer: &mut [u8],
+        now: u64,
+    ) -> Result<(LinkId, Range<usize>), FrameError> {
+        self.machine().seal_part(session, name, buffer, now)
+    }
+
+    /// Asks the broker for this terminal's deposits: [`Step::Deposit`] for each, then [`Event::DepositsListed`]. [`Event::Offline`] ends it.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn list_deposits(&mut self) -> Result<(), AskError> {
+        self.machine().list_deposits()
+    }
+
+    /// Takes back a deposit of this terminal's, or declines for good one that was made for it: [`Event::DepositWithdrawn`] follows, or [`Event::Offline`].
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn withdraw_deposit(&mut self, deposit: &DepositId) -> Result<(), AskError> {
+        self.machine().withdraw_deposit(*deposit)
+    }
+
+    /// Who has deposited something for this terminal that it hasn't collected yet (P11): one deposit of each caller.
+    pub fn depositors(&self) -> impl Iterator<Item = (&Identifier, &DepositId)> {
+        peers::depositors(self.peers.as_ref())
+    }
+
+    /// The deposit that a session collects, after [`Event::Collecting`].
+    #[must_use]
+    pub fn deposit_of(&self, session: SessionId) -> Option<&DepositId> {
+        self.session(session)?.collects()
+    }
+
+    /// Tries again at once what could not be collected or was refused, instead of after the next connection to the broker.
+    pub fn collect_again(&mut self) {
+        self.machine().collect_again();
     }
 
     /// Takes what is offered, from byte `offset` on (M18).

@@ -4,7 +4,7 @@ use super::IDLE_MS;
 use super::event::{ClosedCause, Denied, Event, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, TransmitError};
-use super::session::{Attempt, Connecting, Open, Password, Phase, Session, TransferState, Work};
+use super::session::{Attempt, Connecting, Open, Password, Phase, Session, TransferState, Via, Work};
 use crate::link::{self, Handle, MaxRecord, Record};
 use crate::message::{Accepted, Denial, Message, Request};
 
@@ -70,7 +70,9 @@ impl Machine<'_> {
         let record = &mut bytes[..total];
         match (&mut session.work, session.phase) {
             (Work::Open(open), Phase::Open) => {
-                let Ok(range) = open.transport.open(record) else { return self.peer_broken(index, now) };
+                let Some(Ok(range)) = open.transport().map(|transport| transport.open(record)) else {
+                    return self.peer_broken(index, now);
+                };
                 session.deadline = now + IDLE_MS;
                 let generation = session.generation;
                 match Message::parse(&record[range]) {
@@ -115,7 +117,7 @@ impl Machine<'_> {
             return;
         };
         let Ok(transport) = handshake.finish() else { return self.peer_lost(index, now) };
-        session.work = Work::Open(Open::new(transport));
+        session.work = Work::Open(Open::new(Via::Peer(transport)));
         session.phase = Phase::Open;
         session.deadline = now + IDLE_MS;
         // Valid once.
@@ -171,7 +173,18 @@ impl Machine<'_> {
             Phase::Noticed | Phase::Expected | Phase::Answering { .. } => {
                 self.end_session(index, ClosedCause::Idle)
             }
-            Phase::Open if session.transfer_state() == TransferState::None => {
+            Phase::Asked if self.core.control.is_online() => self.decline(index, now),
+            Phase::Asked | Phase::Decline => self.deny(index, Denied::Broker(Denial::NotConnected), None),
+            Phase::Deposit | Phase::AwaitGoAhead => {
+                self.fail_transfer(index, TransferFailure::LaneUnreachable, "", now)
+            }
+            Phase::NotCollected => self.end_collecting(index, None, ClosedCause::Idle),
+            Phase::Collect | Phase::AwaitCollect => {
+                self.fail_transfer(index, TransferFailure::LaneUnreachable, "the broker is away", now)
+            }
+            Phase::Open
+                if session.transfer_state() == TransferState::None && session.collects().is_none() =>
+            {
                 self.end_session(index, ClosedCause::Idle)
             }
             Phase::Open if !self.core.control.is_online() && session.awaits_broker() => {
@@ -215,6 +228,8 @@ impl Machine<'_> {
             let denial = if cause == ClosedCause::Idle { Denied::NoAnswer } else { Denied::Unreachable };
             return self.deny(index, denial, None);
         }
+        // Whoever closes it doesn't want it back at once.
+        self.put_off(index);
         if self.sessions[index].transfer_state() != TransferState::None {
             let failure = match cause {
                 ClosedCause::Here => TransferFailure::Abandoned,
@@ -225,6 +240,11 @@ impl Machine<'_> {
             };
             self.core.emit(Event::TransferFailed { session, failure });
         }
+        self.finish(index, cause);
+    }
+
+    pub(super) fn finish(&mut self, index: usize, cause: ClosedCause) {
+        let session = self.id(index);
         self.empty(index);
         self.core.emit(Event::Closed { session, cause });
     }

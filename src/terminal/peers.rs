@@ -1,5 +1,9 @@
 //! The terminals that this one knows: who may connect to it, and which keys they had (rows P2, V5; `docs/design.md`, Identity).
 
+mod waiting;
+
+pub(super) use waiting::{Waiting, depositors};
+
 use crate::identifier::Identifier;
 use crate::link::PublicKey;
 use crate::permitted;
@@ -12,6 +16,7 @@ pub struct Peer {
     pub(super) identifier: Option<Identifier>,
     key: Option<PublicKey>,
     standing: Standing,
+    waiting: Waiting,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +33,8 @@ enum Standing {
 
 impl Peer {
     /// An empty place.
-    pub const NONE: Self = Self { identifier: None, key: None, standing: Standing::Known };
+    pub const NONE: Self =
+        Self { identifier: None, key: None, standing: Standing::Known, waiting: Waiting::Nothing };
 
     fn is_permitted(&self) -> bool {
         matches!(self.standing, Standing::Permitted | Standing::Added)
@@ -36,8 +42,15 @@ impl Peer {
 }
 
 /// How many bytes a stored place takes at most.
-const RECORD: usize = 1 + 1 + 128 + 32;
-const VERSION: u8 = 1;
+const RECORD: usize = 1 + 1 + 128 + 32 + 16;
+/// Version 1 had no deposits.
+const VERSION: u8 = 2;
+/// Behind the identifier comes a key.
+const HAS_KEY: u8 = 0x80;
+/// Then a deposit's number.
+const HAS_DEPOSIT: u8 = 0x40;
+/// It is collected.
+const COLLECTED: u8 = 0x20;
 /// Version, revision, number of records.
 const HEAD: usize = 1 + 8 + 8;
 /// The start of SHA-256 over all before it: flash forgets, and no altered entry may let somebody in.
@@ -146,7 +159,7 @@ impl<'a> Peers<'a> {
             self.places[index] = match self.places[index].standing {
                 // Its key goes too: whoever is permitted anew is pinned anew.
                 Standing::Permitted | Standing::Deleted => {
-                    Peer { identifier: Some(identifier), key: None, standing: Standing::Deleted }
+                    Peer { identifier: Some(identifier), standing: Standing::Deleted, ..Peer::NONE }
                 }
                 Standing::Added | Standing::Known => Peer::NONE,
             };
@@ -255,7 +268,12 @@ impl<'a> Peers<'a> {
                 Standing::Added => 2,
                 Standing::Deleted => 3,
             };
-            out[at] = standing | if peer.key.is_some() { 0x80 } else { 0 };
+            let deposit = match peer.waiting {
+                Waiting::Nothing => 0,
+                Waiting::Collected(_) => HAS_DEPOSIT | COLLECTED,
+                Waiting::Remembered(_) | Waiting::Told(_) | Waiting::PutOff(_) => HAS_DEPOSIT,
+            };
+            out[at] = standing | deposit | if peer.key.is_some() { HAS_KEY } else { 0 };
             out[at + 1] = identifier.len() as u8; // at most 128
             at += 2;
             out[at..at + identifier.len()].copy_from_slice(identifier.as_bytes());
@@ -263,6 +281,10 @@ impl<'a> Peers<'a> {
             if let Some(key) = peer.key {
                 out[at..at + 32].copy_from_slice(key.as_bytes());
                 at += 32;
+            }
+            if let Some(deposit) = peer.waiting.deposit() {
+                out[at..at + 16].copy_from_slice(deposit);
+                at += 16;
             }
             count += 1;
         }
@@ -303,6 +325,9 @@ impl<'a> Peers<'a> {
         for _ in 0..count {
             let (peer, further) = decode_peer(rest).ok_or(RestoreError::Damaged)?;
             rest = further;
+            if let Some(identifier) = &peer.identifier {
+                self.adopt_waiting(identifier.as_str(), peer.waiting);
+            }
             let (Some(identifier), Some(key)) = (peer.identifier, peer.key) else { continue };
             // Who was on a list there and is on none here was struck off: its key went with it.
             if peer.standing == Standing::Known || self.find(identifier.as_str()).is_some() {
@@ -341,7 +366,7 @@ fn check(bytes: &[u8]) -> [u8; CHECK] {
 fn records(blob: &[u8]) -> Result<(u64, u64, &[u8]), RestoreError> {
     let (head, rest) = blob.split_first_chunk::<HEAD>().ok_or(RestoreError::Damaged)?;
     let (version, numbers) = head.split_first().ok_or(RestoreError::Damaged)?;
-    if *version != VERSION {
+    if !(1..=VERSION).contains(version) {
         return Err(RestoreError::Version(*version));
     }
     let (records, stored) = rest.split_last_chunk::<CHECK>().ok_or(RestoreError::Damaged)?;
@@ -357,20 +382,27 @@ fn decode_peer(bytes: &[u8]) -> Option<(Peer, &[u8])> {
     let (&[flags, length], rest) = bytes.split_first_chunk::<2>()?;
     let (identifier, rest) = rest.split_at_checked(length.into())?;
     let identifier = Identifier::new(core::str::from_utf8(identifier).ok()?).ok()?;
-    let (key, rest) = if flags & 0x80 == 0 {
+    let (key, rest) = if flags & HAS_KEY == 0 {
         (None, rest)
     } else {
         let (key, rest) = rest.split_first_chunk::<32>()?;
         (Some(PublicKey::new(*key)), rest)
     };
-    let standing = match flags & 0x7f {
+    let (waiting, rest) = if flags & HAS_DEPOSIT == 0 {
+        (Waiting::Nothing, rest)
+    } else {
+        let (deposit, rest) = rest.split_first_chunk::<16>()?;
+        let collected = flags & COLLECTED != 0;
+        (if collected { Waiting::Collected(*deposit) } else { Waiting::Remembered(*deposit) }, rest)
+    };
+    let standing = match flags & !(HAS_KEY | HAS_DEPOSIT | COLLECTED) {
         0 => Standing::Known,
         1 => Standing::Permitted,
         2 => Standing::Added,
         3 => Standing::Deleted,
         _ => return None,
     };
-    Some((Peer { identifier: Some(identifier), key, standing }, rest))
+    Some((Peer { identifier: Some(identifier), key, standing, waiting }, rest))
 }
 
 /// The bytes that a terminal with so many places for peers stores at most.

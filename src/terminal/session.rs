@@ -3,14 +3,15 @@
 mod open;
 
 pub(super) use open::{
-    Done, End, Keys, Lane, LaneState, OfferAnswer, Open, Outbox, Stage, Transfer, TransferState, class, index,
+    Collecting, Depositing, Done, End, Keys, Lane, LaneState, OfferAnswer, Open, Outbox, Stage, Transfer,
+    TransferState, Via, class, index,
 };
 pub use open::{MAX_NAME, MAX_SOURCE};
 
 use super::event::LinkId;
 use crate::identifier::Identifier;
 use crate::link::{Handle, Handshake, LaneToken, Psk, PublicKey, Transport};
-use crate::message::SecretText;
+use crate::message::{DepositId, SecretText};
 use core::net::{IpAddr, SocketAddr};
 use heapless::Vec;
 use subtle::ConstantTimeEq;
@@ -115,7 +116,21 @@ pub(super) enum Phase {
     Answering {
         accept: bool,
     },
-    /// Both: the peer link is up.
+    /// Caller: the application decides whether to deposit (M19).
+    Asked,
+    /// Caller: the no to M19 is to be sent.
+    Decline,
+    /// Caller: the yes to M19 is to be sent.
+    Deposit,
+    /// Caller: M20 is awaited.
+    AwaitGoAhead,
+    /// Callee: COLLECT (M22) is to be sent.
+    Collect,
+    /// Callee: its answer is awaited.
+    AwaitCollect,
+    /// Callee: the broker is to be told that nothing came of it.
+    NotCollected,
+    /// Both: the peer link is up, or a deposit's lane is about to be.
     Open,
 }
 
@@ -169,7 +184,7 @@ impl<const MAX: usize> Drop for Words<MAX> {
 pub(super) enum Secure {
     None,
     Handshake(Handshake),
-    Transport(Transport),
+    Transport(Transport, super::control::Asked),
 }
 
 impl Connecting {
@@ -260,8 +275,35 @@ impl Session {
         !self.grant.caller && self.phase != Phase::Idle
     }
 
-    /// A lane's token is to come from the broker.
+    pub(super) fn is_depositing(&self) -> bool {
+        matches!(&self.work, Work::Open(Open { via: Via::Deposit(_), .. }))
+    }
+
+    /// Which deposit it collects.
+    pub(super) fn collects(&self) -> Option<&DepositId> {
+        match &self.work {
+            Work::Open(Open { via: Via::Collect(collect), .. }) => Some(&collect.deposit),
+            _ => None,
+        }
+    }
+
+    /// A lane's token is to come from the broker, or what it has kept is to be heard of.
     pub(super) fn awaits_broker(&self) -> bool {
-        self.lanes().iter().any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker))
+        self.is_depositing()
+            || matches!(
+                self.phase,
+                Phase::Query
+                    | Phase::AwaitGrant
+                    | Phase::AskTunnel
+                    | Phase::AwaitTunnel
+                    | Phase::Noticed
+                    | Phase::Collect
+                    | Phase::AwaitCollect
+                    | Phase::NotCollected
+            )
+            || self
+                .lanes()
+                .iter()
+                .any(|lane| matches!(lane.state, LaneState::AskBroker | LaneState::AwaitBroker))
     }
 }

@@ -6,7 +6,7 @@ use super::event::{ClosedCause, Event, SessionId, TransferFailure};
 use super::machine::Machine;
 use super::session::{
     Done, End, Keys, Lane, LaneState, MAX_NAME, OfferAnswer, Open, Outbox, Stage, Transfer, TransferState,
-    index,
+    Via, index,
 };
 use super::{DAMAGED, IDLE_MS, MIN_FRAME};
 use crate::Secret;
@@ -88,17 +88,12 @@ impl Machine<'_> {
         let number = self.core.next_transaction();
         let tunnel = self.sessions[at].tunnel;
         let open = self.sessions[at].open_mut().ok_or(OfferError::NotOpen)?;
+        open.transport().ok_or(OfferError::NotOpen)?;
         if open.transfer.state != TransferState::None {
             return Err(OfferError::Busy);
         }
-        let component = !offer.name.is_empty()
-            && offer.name != "."
-            && offer.name != ".."
-            && !offer
-                .name
-                .contains(|character: char| character == '/' || character == '\\' || character.is_control());
-        let name =
-            heapless::String::try_from(offer.name).ok().filter(|_| component).ok_or(OfferError::Name)?;
+        let name = heapless::String::try_from(offer.name).ok().filter(|name| is_component(name));
+        let name = name.ok_or(OfferError::Name)?;
         let source = heapless::Vec::from_slice(offer.source)
             .ok()
             .filter(|source| source.is_empty() || source.len() >= 8)
@@ -134,8 +129,9 @@ impl Machine<'_> {
     /// Whether the other end's records have room for M17: what is too long would never go out, nor anything behind it.
     fn offer_fits(&self, at: usize) -> bool {
         let Some(open) = self.sessions[at].open() else { return false };
+        let Via::Peer(transport) = &open.via else { return false };
         match self.encode_for_peer(at, open, Outgoing::Offer, 0, &mut []) {
-            Err(EncodeError::TooSmall { needed }) => needed <= open.transport.max_payload(),
+            Err(EncodeError::TooSmall { needed }) => needed <= transport.max_payload(),
             _ => false,
         }
     }
@@ -148,7 +144,11 @@ impl Machine<'_> {
         open.transfer.state = TransferState::Receiving;
         open.transfer.offset = offset;
         open.transfer.accepted();
-        open.outbox.answer = Some(OfferAnswer::Accept { offset });
+        if let Via::Collect(_) = open.via {
+            self.collect_accepted(usize::from(id.index), offset, now);
+        } else {
+            open.outbox.answer = Some(OfferAnswer::Accept { offset });
+        }
         Ok(())
     }
 
@@ -159,6 +159,10 @@ impl Machine<'_> {
         now: u64,
     ) -> Result<(), OutOfTurn> {
         let open = self.in_state(id, TransferState::Offered, now)?;
+        if let Via::Collect(_) = open.via {
+            self.not_collected(usize::from(id.index), shown(cause), now);
+            return Ok(());
+        }
         let transaction = core::mem::replace(&mut open.transfer, Transfer::NONE).number;
         open.outbox.answer = Some(OfferAnswer::Refuse { transaction, cause: shown(cause) });
         Ok(())
@@ -171,8 +175,16 @@ impl Machine<'_> {
         now: u64,
     ) -> Result<(), OutOfTurn> {
         let open = self.in_state(id, TransferState::Arrived, now)?;
-        let transaction = core::mem::replace(&mut open.transfer, Transfer::NONE).number;
         let cause = shown(stored.err().unwrap_or_default());
+        if let Via::Collect(_) = open.via {
+            let at = usize::from(id.index);
+            match stored {
+                Ok(()) => self.collected(at),
+                Err(_) => self.not_collected(at, cause, now),
+            }
+            return Ok(());
+        }
+        let transaction = core::mem::replace(&mut open.transfer, Transfer::NONE).number;
         open.outbox.done = Some(Done { complete: stored.is_ok(), transaction, cause });
         self.close_lanes(usize::from(id.index));
         Ok(())
@@ -211,6 +223,12 @@ impl Machine<'_> {
         cause: &'static str,
         now: u64,
     ) {
+        if self.sessions[at].is_depositing() {
+            return self.deposit_failed(at, failure);
+        }
+        if self.sessions[at].collects().is_some() {
+            return self.collect_failed(at, failure, shown(cause), now);
+        }
         self.close_lanes(at);
         let id = self.id(at);
         let session = &mut self.sessions[at];
@@ -480,6 +498,12 @@ impl Machine<'_> {
         let session = self.id(at);
         self.core.emit(Event::Arrived { session, hash });
     }
+}
+
+/// Whether it can be a recording's name.
+pub(super) fn is_component(name: &str) -> bool {
+    let barred = |character: char| character == '/' || character == '\\' || character.is_control();
+    !name.is_empty() && name != "." && name != ".." && !name.contains(barred)
 }
 
 /// A cause as the other end can be told it: whole lines of ordinary length go as they are, longer ones are cut, others are left out.

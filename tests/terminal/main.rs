@@ -4,6 +4,7 @@
 
 mod callee;
 mod connecting;
+mod deposits;
 mod entropy;
 mod frames;
 mod lists;

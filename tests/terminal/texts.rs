@@ -138,7 +138,6 @@ fn what_a_broker_says_out_of_place_changes_nothing() {
     let handle = "AAAAAAAAAAAAAAAAAAAAAA==";
     let key = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
     let texts = [
-        format!("WITHDRAW\nHandle:{handle}\n"),
         format!("NOTIFY\nTunnel:{handle}\nToken:{key}\n"),
         format!(
             "NOTIFY\nCallee Address:192.0.2.9\nPassword:x\nEncrypt Key:{key}\nTransaction:99\nPort:7\nHandle:{handle}\nCallee Key:{key}\nCallee Password:y\n"
@@ -148,6 +147,14 @@ fn what_a_broker_says_out_of_place_changes_nothing() {
         "NOTIFY\nTransfer Accepted.\nAnswer:broker\nTransaction:99\n".to_owned(),
         "NOTIFY\nStatus:200 Registered.\nTransaction:99\nRevision:7\n".to_owned(),
         "NOTIFY\nNot Registered.\n".to_owned(),
+        format!("NOTIFY\nDeposit Question.\nTransaction:99\nCallee Key:{key}\nFrame:1000\n"),
+        format!("NOTIFY\nDeposit:{handle}\nToken:{key}\nTransaction:99\n"),
+        format!(
+            "NOTIFY\nDeposit Kept.\nDeposit:{handle}\nPart:0\nDigest:{key}\nComplete:1\nTransaction:99\n"
+        ),
+        format!("NOTIFY\nTransfer Failed.\nDeposit:{handle}\n"),
+        format!("NOTIFY\nDeposited for:Ix\nDeposit:{handle}\nTransaction:99\n"),
+        "NOTIFY\nDepositor:Ia\n".to_owned(),
     ];
     let mut world = open();
     world.clear(1);
@@ -155,6 +162,9 @@ fn what_a_broker_says_out_of_place_changes_nothing() {
         world.say("broker", "Ib", text);
         assert!(world.events(1).is_empty(), "{text:?} {:?}", world.events(1));
     }
+    // Of a grant or deposit that this terminal doesn't know: the application will not know it either.
+    world.say("broker", "Ib", &format!("WITHDRAW\nHandle:{handle}\n"));
+    assert_eq!(world.events(1), [Event::DepositDropped { deposit: [0; 16] }]);
     assert!(world.nodes[1].terminal.is_registered());
 }
 

@@ -33,6 +33,8 @@ pub enum Command {
     Receive(Receive),
     /// Send a recording to another recorder
     Send(Send),
+    /// List what this recorder has left at the broker for others, or take it back
+    Deposits(Deposits),
     /// Say what an MPEG recording is made of
     Inspect(Inspect),
     /// Part a recording into its I-pictures (and whatever is undecided) and the rest
@@ -143,9 +145,35 @@ pub struct Send {
     /// Let the authenticated end carry the recording's SHA-256
     #[arg(long)]
     pub hash: bool,
+    /// If the other recorder is away: leave the recording at the broker, sealed to that recorder, which collects it once it is free
+    /// [default: ask on a terminal, never otherwise]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub deposit: Option<Deposit>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `deposits`
+#[derive(Args, Debug)]
+pub struct Deposits {
+    /// This recorder's folder
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Take this one back, as the list names it
+    #[arg(long, value_name = "ID")]
+    pub withdraw: Option<String>,
+}
+
+/// Whether the broker is to keep what the other recorder can't take now (P10).
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deposit {
+    /// Ask the user
+    Ask,
+    /// Yes
+    Always,
+    /// No
+    Never,
 }
 
 /// `inspect`

@@ -118,6 +118,16 @@ impl Incoming {
         folder.join(names::partial(&names::sanitise(what.name), &tag(what)))
     }
 
+    /// Whether a recording that was being put in its place is there, `finish` having been cut off.
+    pub fn is_placed(folder: &Path, what: &Description<'_>) -> bool {
+        let path = Self::path(folder, what);
+        match path.symlink_metadata() {
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            // It has its name already, only the temporary one is still there.
+            Ok(metadata) => metadata.nlink() > 1 && fs::remove_file(path).is_ok(),
+        }
+    }
+
     /// Where this one is while unfinished.
     pub fn temporary(&self) -> &Path {
         &self.path

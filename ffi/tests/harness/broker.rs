@@ -4,6 +4,7 @@
 
 use p2pgate::broker::{Broker, Config, Event, Next, Stored};
 use p2pgate::link::SecretKey;
+use p2pgate::message::DepositId;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use p2pgate_ffi::*;
@@ -14,6 +15,9 @@ pub struct Hub {
     output: BTreeMap<u64, Vec<u8>>,
     joined: BTreeMap<u64, u64>,
     closing: BTreeSet<u64>,
+    files: BTreeMap<DepositId, Vec<u8>>,
+    /// The lanes that fill them.
+    takes: BTreeMap<u64, DepositId>,
 }
 
 impl Hub {
@@ -22,6 +26,11 @@ impl Hub {
         if let Some(other) = self.joined.get(&connection) {
             self.output.entry(*other).or_default().append(&mut bytes);
             return;
+        }
+        if let Some(deposit) = self.takes.get(&connection) {
+            let taken = self.broker.deposit_input(connection, &bytes, now);
+            self.files.entry(*deposit).or_default().extend_from_slice(&bytes[..taken]);
+            return self.events(now);
         }
         let input = self.broker.handle_input(connection, &mut bytes, now);
         bytes.drain(..input.consumed);
@@ -49,8 +58,14 @@ impl Hub {
                 }
                 Event::Cut { first, second } => self.closing.extend([first, second]),
                 Event::Log(_) => {}
-                // These terminals don't know deposits.
-                Event::Deposit { connection, .. } | Event::Collect { connection, .. } => {
+                Event::Deposit { connection, deposit, start } => {
+                    self.files.entry(deposit).or_default().truncate(start as usize);
+                    self.takes.insert(connection, deposit);
+                    self.feed(connection, now);
+                }
+                Event::Collect { connection, deposit, start, end } => {
+                    let part = &self.files[&deposit][start as usize..end as usize];
+                    self.output.entry(connection).or_default().extend_from_slice(part);
                     self.closing.insert(connection);
                 }
             }
@@ -69,6 +84,8 @@ pub unsafe extern "C" fn harness_broker(public_key: *mut u8) -> *mut Hub {
         output: BTreeMap::new(),
         joined: BTreeMap::new(),
         closing: BTreeSet::new(),
+        files: BTreeMap::new(),
+        takes: BTreeMap::new(),
     }))
 }
 

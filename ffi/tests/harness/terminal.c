@@ -83,6 +83,12 @@ static void all_give(p2pgate_result_t want, uint64_t *t)
     GIVES(want, p2pgate_terminal_max_payload(t, 0, &out.length));
     GIVES(want, p2pgate_terminal_seal(t, 0, &piece, buffer, sizeof buffer, 0, &out.frame));
     GIVES(want, p2pgate_terminal_seal_end(t, 0, 0, 0, NULL, buffer, sizeof buffer, 0, &out.frame));
+    GIVES(want, p2pgate_terminal_deposit(t, 0, 1, NULL, 0, 0, 0));
+    GIVES(want, p2pgate_terminal_decline_deposit(t, 0, 0));
+    GIVES(want, p2pgate_terminal_seal_part(t, 0, "film.mpg", 8, buffer, sizeof buffer, 0, &out.frame));
+    GIVES(want, p2pgate_terminal_list_deposits(t));
+    GIVES(want, p2pgate_terminal_withdraw_deposit(t, entropy));
+    GIVES(want, p2pgate_terminal_collect_again(t));
     GIVES(want, p2pgate_terminal_accepted(t, 0, &out.number));
     GIVES(want, p2pgate_terminal_link_opened(t, 1, 0));
     GIVES(want, p2pgate_terminal_link_closed(t, 1, 0));
@@ -262,6 +268,9 @@ static void arguments(void)
         GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_not_stored(terminal, session, 6, 0));
         GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_abandon(terminal, session, P2PGATE_CAUSE_STOPPED, 0));
         GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_abandon(terminal, session, 6, 0));
+        GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_deposit(terminal, session, 1, NULL, 0, 0, 0));
+        GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_decline_deposit(terminal, session, 0));
+        GIVES(P2PGATE_E_NO_LANE, p2pgate_terminal_seal_part(terminal, session, "a", 1, NULL, 0, 0, &out.frame));
         OK(p2pgate_terminal_close(terminal, session));
         GIVES(P2PGATE_NOTHING, p2pgate_terminal_max_payload(terminal, session, &out.length));
         GIVES(P2PGATE_E_NO_LANE, p2pgate_terminal_seal(terminal, session, &piece, buffer, sizeof buffer, 0, &out.frame));
@@ -275,6 +284,15 @@ static void arguments(void)
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_seal(terminal, 0, &piece, buffer, sizeof buffer, 0, NULL));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_seal_end(terminal, 0, 0, 0, NULL, NULL, 1, 0, &out.frame));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_seal_end(terminal, 0, 0, 0, NULL, buffer, sizeof buffer, 0, NULL));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_deposit(terminal, 0, 1, NULL, 8, 0, 0));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_seal_part(terminal, 0, NULL, 1, buffer, sizeof buffer, 0, &out.frame));
+    GIVES(P2PGATE_E_TEXT, p2pgate_terminal_seal_part(terminal, 0, "\xff", 1, buffer, sizeof buffer, 0, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_seal_part(terminal, 0, "a", 1, NULL, 1, 0, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_seal_part(terminal, 0, "a", 1, buffer, sizeof buffer, 0, NULL));
+    GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_list_deposits(terminal));
+    GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_withdraw_deposit(terminal, entropy));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_withdraw_deposit(terminal, NULL));
+    OK(p2pgate_terminal_collect_again(terminal));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_offer(terminal, 0, NULL, 0));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_peer(terminal, 0, NULL));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_offered(terminal, 0, NULL));

@@ -23,8 +23,11 @@ static struct pipe {
 static uint64_t terminals[TERMINALS][P2PGATE_TERMINAL_WORDS(1, 4)];
 static struct hub *hub;
 static uint64_t now = 1000, connections;
-static unsigned seen[TERMINALS][32];
-static p2pgate_event_t last[TERMINALS][32];
+#define KINDS 33
+static unsigned seen[TERMINALS][KINDS];
+static p2pgate_event_t last[TERMINALS][KINDS];
+static p2pgate_input_t listed;
+static int depositing;
 static uint8_t recording[SIZE], received[SIZE], hash[32];
 static size_t arrived;
 
@@ -118,13 +121,40 @@ static void send_all(int terminal, uint32_t session, uint64_t offset)
     GIVES(P2PGATE_E_NO_LANE, p2pgate_terminal_seal_end(terminals[terminal], session, 0, 1, hash, buffer, sizeof buffer, now, &frame));
 }
 
+/* The same into a deposit: one segment, all sealed. */
+static void deposit_all(int terminal, uint32_t session)
+{
+    static uint8_t buffer[P2PGATE_LANE_HEADROOM + 1000 + P2PGATE_LANE_TAILROOM];
+    p2pgate_frame_t frame;
+    p2pgate_piece_t piece;
+    memset(&frame, 0xA5, sizeof frame);
+    memset(&piece, 0, sizeof piece);
+    piece.class_ = P2PGATE_CLASS_SEALED;
+    piece.length = 1000;
+    GIVES(P2PGATE_E_PART_DUE, p2pgate_terminal_seal(terminals[terminal], session, &piece, buffer, sizeof buffer, now, &frame));
+    GIVES(P2PGATE_E_GAP, p2pgate_terminal_seal_end(terminals[terminal], session, 0, 1, hash, buffer, sizeof buffer, now, &frame));
+    GIVES(P2PGATE_E_NAME, p2pgate_terminal_seal_part(terminals[terminal], session, "a/b", 3, buffer, sizeof buffer, now, &frame));
+    GIVES(P2PGATE_E_BUFFER, p2pgate_terminal_seal_part(terminals[terminal], session, "film.mpg", 8, buffer, 100, now, &frame));
+    CHECK(untouched(&frame, sizeof frame));
+    OK(p2pgate_terminal_seal_part(terminals[terminal], session, "film.mpg", 8, buffer, P2PGATE_MAX_PART_HEADER, now, &frame));
+    write_frame(terminal, buffer, &frame);
+    GIVES(P2PGATE_E_NOT_YET, p2pgate_terminal_seal_part(terminals[terminal], session, "film.mpg", 8, buffer, sizeof buffer, now, &frame));
+    for (; piece.offset < SIZE; piece.offset += piece.length) {
+        memcpy(buffer + P2PGATE_LANE_HEADROOM, recording + piece.offset, piece.length);
+        OK(p2pgate_terminal_seal(terminals[terminal], session, &piece, buffer, sizeof buffer, now, &frame));
+        write_frame(terminal, buffer, &frame);
+    }
+    OK(p2pgate_terminal_seal_end(terminals[terminal], session, 0, 1, hash, buffer, sizeof buffer, now, &frame));
+    write_frame(terminal, buffer, &frame);
+}
+
 static void act(int terminal, const p2pgate_event_t *event)
 {
     uint8_t blob[P2PGATE_BLOB_LENGTH(4)];
     struct pipe *pipe;
     size_t length;
     int end;
-    CHECK(event->kind > 0 && event->kind < 32);
+    CHECK(event->kind > 0 && event->kind < KINDS);
     seen[terminal][event->kind]++;
     last[terminal][event->kind] = *event;
     switch (event->kind) {
@@ -152,7 +182,10 @@ static void act(int terminal, const p2pgate_event_t *event)
         OK(p2pgate_terminal_persisted(terminals[terminal]));
         break;
     case P2PGATE_EVENT_READY:
-        send_all(terminal, event->session, event->number);
+        if (depositing)
+            deposit_all(terminal, event->session);
+        else
+            send_all(terminal, event->session, event->number);
         break;
     default:
         break;
@@ -181,6 +214,10 @@ static int take(struct pipe *pipe, int end)
             CHECK(input.offset + input.payload.length <= SIZE && input.offset == arrived);
             memcpy(received + input.offset, pipe->held[end] + input.payload.start, input.payload.length);
             arrived += input.payload.length;
+        }
+        if (input.step == P2PGATE_STEP_DEPOSIT) {
+            listed = input;
+            CHECK(input.payload.length == 7 && memcmp(pipe->held[end] + input.payload.start, "bedroom", 7) == 0);
         }
         pipe->length[end] -= input.consumed;
         memmove(pipe->held[end], pipe->held[end] + input.consumed, pipe->length[end]);
@@ -293,6 +330,61 @@ static void start(int terminal, const char *name, const uint8_t broker_key[32])
     CHECK(seen[terminal][P2PGATE_EVENT_ADDRESS_KNOWN] == 1);
 }
 
+/* What a busy callee can't take now: the broker keeps it. */
+static uint32_t call(p2pgate_result_t want);
+static void test_deposit(void)
+{
+    p2pgate_offered_t offered;
+    p2pgate_event_t *told = &last[CALLER][P2PGATE_EVENT_DEPOSITED];
+    uint32_t session = call(P2PGATE_OK);
+    CHECK(seen[CALLER][P2PGATE_EVENT_DEPOSIT_OFFERED] == 1 && seen[CALLER][P2PGATE_EVENT_DENIED] == 1);
+    CHECK(last[CALLER][P2PGATE_EVENT_DEPOSIT_OFFERED].session == session);
+    CHECK(last[CALLER][P2PGATE_EVENT_DEPOSIT_OFFERED].number > SIZE);
+    OK(p2pgate_terminal_decline_deposit(terminals[CALLER], session, now));
+    GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_decline_deposit(terminals[CALLER], session, now));
+    settle();
+    CHECK(seen[CALLER][P2PGATE_EVENT_DENIED] == 2);
+    CHECK(last[CALLER][P2PGATE_EVENT_DENIED].cause == P2PGATE_DENIED_NOT_CONNECTED);
+
+    session = call(P2PGATE_OK);
+    GIVES(P2PGATE_E_SOURCE, p2pgate_terminal_deposit(terminals[CALLER], session, SIZE, hash, 7, 1, now));
+    OK(p2pgate_terminal_deposit(terminals[CALLER], session, SIZE, hash, 8, 1, now));
+    depositing = 1;
+    settle();
+    depositing = 0;
+    CHECK(seen[CALLER][P2PGATE_EVENT_DEPOSITED] == 1 && told->session == session);
+    CHECK(last[CALLER][P2PGATE_EVENT_CLOSED].session == session);
+    CHECK(seen[CALLEE][P2PGATE_EVENT_DEPOSIT_WAITING] == 1 && seen[CALLEE][P2PGATE_EVENT_COLLECTING] == 0);
+    CHECK(last[CALLEE][P2PGATE_EVENT_DEPOSIT_WAITING].number == SIZE);
+    OK(p2pgate_terminal_list_deposits(terminals[CALLER]));
+    GIVES(P2PGATE_E_BUSY, p2pgate_terminal_list_deposits(terminals[CALLER]));
+    settle();
+    CHECK(last[CALLER][P2PGATE_EVENT_DEPOSITS_LISTED].cause == 200);
+    CHECK(listed.size == SIZE && listed.offset == SIZE && memcmp(listed.deposit, told->deposit, 16) == 0);
+
+    OK(p2pgate_terminal_set_load(terminals[CALLEE], 10));
+    settle();
+    CHECK(seen[CALLEE][P2PGATE_EVENT_COLLECTING] == 1 && seen[CALLEE][P2PGATE_EVENT_OFFERED] == 1);
+    session = last[CALLEE][P2PGATE_EVENT_OFFERED].session;
+    OK(p2pgate_terminal_offered(terminals[CALLEE], session, &offered));
+    CHECK(strcmp((const char *)offered.name, "film.mpg") == 0 && offered.size == SIZE && offered.hash == 1);
+    arrived = 1234;
+    memcpy(received, recording, arrived);
+    OK(p2pgate_terminal_accept(terminals[CALLEE], session, arrived, now));
+    settle();
+    CHECK(seen[CALLEE][P2PGATE_EVENT_ARRIVED] == 1 && arrived == SIZE && memcmp(received, recording, SIZE) == 0);
+    OK(p2pgate_terminal_stored(terminals[CALLEE], session, now));
+    settle();
+    CHECK(seen[CALLER][P2PGATE_EVENT_DEPOSIT_COLLECTED] == 1);
+    CHECK(memcmp(last[CALLER][P2PGATE_EVENT_DEPOSIT_COLLECTED].deposit, told->deposit, 16) == 0);
+    OK(p2pgate_terminal_withdraw_deposit(terminals[CALLER], told->deposit));
+    settle();
+    CHECK(last[CALLER][P2PGATE_EVENT_DEPOSIT_WITHDRAWN].cause == 200);
+    memset(seen, 0, sizeof seen);
+    memset(received, 0, sizeof received);
+    seen[CALLER][P2PGATE_EVENT_ONLINE] = 1;
+}
+
 static p2pgate_offer_t offer(void)
 {
     p2pgate_offer_t offer;
@@ -353,12 +445,10 @@ void test_world(void)
     OK(p2pgate_terminal_status(terminals[CALLEE], &status));
     CHECK(status.registered == 1 && status.relay == 1);
     OK(p2pgate_terminal_set_load(terminals[CALLEE], 90));
-    call(P2PGATE_OK);
-    CHECK(last[CALLEE][P2PGATE_EVENT_ASKED].flag == 0 && seen[CALLEE][P2PGATE_EVENT_ASKED] == 1);
-    CHECK(last[CALLER][P2PGATE_EVENT_DENIED].cause == P2PGATE_DENIED_NOT_CONNECTED);
+    test_deposit();
+    CHECK(last[CALLEE][P2PGATE_EVENT_ASKED].flag == 0);
 
     /* Free. */
-    OK(p2pgate_terminal_set_load(terminals[CALLEE], 10));
     session = call(P2PGATE_OK);
     CHECK(seen[CALLER][P2PGATE_EVENT_CONNECTED] == 1 && seen[CALLEE][P2PGATE_EVENT_CONNECTED] == 1);
     CHECK(last[CALLER][P2PGATE_EVENT_CONNECTED].session == session && last[CALLER][P2PGATE_EVENT_CONNECTED].flag == 0);

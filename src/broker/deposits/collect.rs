@@ -220,6 +220,14 @@ impl Broker {
         }
     }
 
+    /// The oldest other deposit of the same depositor for the same callee that waits: callees keep one of each in mind.
+    fn next_of_pair(&self, number: DepositNumber) -> Option<DepositNumber> {
+        let record = &self.deposits.get(number)?.record;
+        let mut others = self.deposits.for_callee(&record.callee);
+        let next = others.find(|(_, it)| it.state == State::Whole && it.record.caller == record.caller)?;
+        Some(next.0)
+    }
+
     /// The store has forgotten a deposit, or could not.
     pub(in crate::broker) fn deposit_ended(
         &mut self,
@@ -248,6 +256,7 @@ impl Broker {
             return;
         }
         self.log_deposit(Level::Info, number, |callee| What::DepositOver { callee, notice });
+        let next = self.next_of_pair(number);
         match notice {
             Some(notice) => {
                 if let Some(deposit) = self.deposits.get_mut(number) {
@@ -261,6 +270,9 @@ impl Broker {
                     self.timers.disarm(deposit.due, Timer::Deposit(number));
                 }
             }
+        }
+        if let Some(next) = next {
+            self.tell_callee(next);
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What goes out on the control link: one text at a time, made from the terminal's state.
 
+use super::asked::Question;
 use super::{ANSWER_MS, AddressState, Answer, ControlState};
-use crate::link::Transport;
+use crate::lane;
+use crate::link::{MAX_PART_HEADER, Transport};
 use crate::message::{
-    Accepted, Address, Candidate, EncodeError, Hello, Host, ListChange, Message, Ping, Query, Register,
-    Release, StatusAnswer, StatusCode, Transfer, Tunnel,
+    Accepted, Address, Candidate, Collect, Collected, Denial, Deposit, DepositDeclined, Deposits,
+    EncodeError, Hello, Host, ListChange, Message, Ping, Query, Register, Release, StatusAnswer, StatusCode,
+    Transfer, Tunnel, Withdraw,
 };
-use crate::terminal::event::Event;
+use crate::terminal::event::{ClosedCause, Denied, Event};
 use crate::terminal::machine::{Machine, TransmitError};
 use crate::terminal::peers::Peers;
 use crate::terminal::session::{self, LaneState, Phase, Secure};
@@ -22,6 +25,11 @@ enum Outgoing {
     Query(usize),
     AskBroker(usize, usize),
     Tunnel(usize),
+    Decline(usize),
+    Deposit(usize),
+    Collect(usize),
+    NotCollected(usize),
+    Question(Question),
     Release,
     Ping,
 }
@@ -39,21 +47,22 @@ impl Machine<'_> {
             control.state = ControlState::AwaitHandshake;
             return Ok(length);
         }
+        self.start_collecting(now);
         let Some(outgoing) = self.next_for_broker() else { return Ok(0) };
         let transaction = self.core.next_transaction();
-        let Secure::Transport(transport) = core::mem::replace(&mut self.core.control.secure, Secure::None)
+        let Secure::Transport(mut transport, asked) =
+            core::mem::replace(&mut self.core.control.secure, Secure::None)
         else {
             return Ok(0);
         };
         let result = self.encode_for_broker(outgoing, transaction, &transport, out);
-        let mut transport = transport;
         if result.is_err() {
             // What there was room for must not stay there in clear.
             out.fill(0);
         }
         let result =
             result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
-        self.core.control.secure = Secure::Transport(transport);
+        self.core.control.secure = Secure::Transport(transport, asked);
         if let (Outgoing::Register, Err(TransmitError::TextTooLong)) = (outgoing, result) {
             // It won't get shorter by itself: a person has to strike entries off.
             self.core.book.refuse();
@@ -65,7 +74,7 @@ impl Machine<'_> {
         Ok(length)
     }
 
-    fn next_for_broker(&self) -> Option<Outgoing> {
+    fn next_for_broker(&mut self) -> Option<Outgoing> {
         let control = &self.core.control;
         if control.state == ControlState::Hello {
             return Some(Outgoing::Hello);
@@ -87,6 +96,10 @@ impl Machine<'_> {
                 Phase::Noticed => return Some(Outgoing::Notice(index)),
                 Phase::Query => return Some(Outgoing::Query(index)),
                 Phase::AskTunnel => return Some(Outgoing::Tunnel(index)),
+                Phase::Decline => return Some(Outgoing::Decline(index)),
+                Phase::Deposit => return Some(Outgoing::Deposit(index)),
+                Phase::Collect => return Some(Outgoing::Collect(index)),
+                Phase::NotCollected => return Some(Outgoing::NotCollected(index)),
                 _ => {}
             }
             if let Some(lane) = session.lanes().iter().position(|lane| lane.state == LaneState::AskBroker) {
@@ -96,7 +109,10 @@ impl Machine<'_> {
         if !control.releases.is_empty() {
             return Some(Outgoing::Release);
         }
-        (control.ping == Some(0)).then_some(Outgoing::Ping)
+        if control.ping == Some(0) {
+            return Some(Outgoing::Ping);
+        }
+        self.next_question().map(Outgoing::Question)
     }
 
     /// Encodes the text where [`Transport::seal_in_place`] wants it, and gives its length.
@@ -118,12 +134,15 @@ impl Machine<'_> {
         let core = &*self.core;
         let identifier = core.identifier.as_str();
         let message = match outgoing {
-            Outgoing::Hello => Message::Hello(Hello {
-                identifier,
-                ticket: core.ticket.as_ref().map(session::Ticket::text),
-                listen: core.listen,
-                transaction,
-            }),
+            Outgoing::Hello => {
+                let ticket = core.ticket.as_ref().map(session::Ticket::text);
+                let hello = Hello { identifier, ticket, listen: core.listen, transaction };
+                // Whoever has no room for a part's header has nothing to do with deposits.
+                match core.max_frame as usize + lane::PREFIX >= MAX_PART_HEADER {
+                    true => Message::DepositHello(hello, core.max_frame),
+                    false => Message::Hello(hello),
+                }
+            }
             Outgoing::Answer => {
                 let Some(&(transaction, answer)) = core.control.answers.first() else { return Ok(0) };
                 match answer {
@@ -177,6 +196,43 @@ impl Machine<'_> {
             Outgoing::Tunnel(index) => {
                 let Some(handle) = self.sessions[index].grant.handle else { return Ok(0) };
                 Message::Tunnel(Tunnel { handle, transaction })
+            }
+            Outgoing::Decline(index) => Message::DepositDeclined(DepositDeclined {
+                transaction: Some(self.sessions[index].grant.transaction),
+            }),
+            Outgoing::Deposit(index) => {
+                let session = &self.sessions[index];
+                let (Some(callee), Some(open)) = (&session.grant.peer, session.open()) else { return Ok(0) };
+                Message::Deposit(Deposit {
+                    caller: identifier,
+                    callee: callee.as_str(),
+                    size: open.transfer.size,
+                    transaction: Some(session.grant.transaction),
+                    source: Some(open.transfer.source.clone()).filter(|source| !source.is_empty()),
+                })
+            }
+            Outgoing::Collect(index) => {
+                let session = &self.sessions[index];
+                let (Some(caller), Some(open)) = (&session.grant.peer, session.open()) else { return Ok(0) };
+                Message::Collect(Collect {
+                    caller: caller.as_str(),
+                    callee: identifier,
+                    transaction,
+                    deposit: session.collects().copied(),
+                    offset: Some(open.transfer.offset),
+                })
+            }
+            Outgoing::NotCollected(index) => {
+                let Some((deposit, cause)) = self.not_collected_of(index) else { return Ok(0) };
+                let cause = Some(cause).filter(|cause| !cause.is_empty());
+                Message::Collected(Collected { complete: false, deposit, transaction, cause })
+            }
+            Outgoing::Question(Question::List) => Message::Deposits(Deposits { identifier, transaction }),
+            Outgoing::Question(Question::Withdraw(handle)) => {
+                Message::Withdraw(Withdraw { handle, cause: None, transaction })
+            }
+            Outgoing::Question(Question::Collected(deposit)) => {
+                Message::Collected(Collected { complete: true, deposit, transaction, cause: None })
             }
             Outgoing::Release => {
                 let Some(&handle) = core.control.releases.first() else { return Ok(0) };
@@ -234,6 +290,17 @@ impl Machine<'_> {
                 session.phase = Phase::AwaitTunnel;
                 session.deadline = now + ANSWER_MS;
             }
+            Outgoing::Decline(index) => {
+                self.deny(index, Denied::Broker(Denial::NotConnected), None);
+            }
+            Outgoing::Deposit(index) => self.sessions[index].phase = Phase::AwaitGoAhead,
+            Outgoing::Collect(index) => {
+                let session = &mut self.sessions[index];
+                session.grant.transaction = transaction;
+                session.phase = Phase::AwaitCollect;
+            }
+            Outgoing::NotCollected(index) => self.end_collecting(index, None, ClosedCause::OtherEnd),
+            Outgoing::Question(question) => self.question_sent(question, transaction),
             Outgoing::Release => {
                 control.releases.remove(0);
             }

@@ -3,23 +3,58 @@
 use crate::Secret;
 use crate::lane::{Kind, LaneOpener, LaneSealer};
 use crate::link::{LaneToken, Transport};
-use crate::message::{Class, Source};
+use crate::message::{Class, DepositId, Source};
 use crate::route::{Path, Protection, Way};
 use crate::sframe::Suite;
 use crate::terminal::event::LinkId;
 use heapless::String;
+use sha2::Sha256;
 
 /// The longest name of a recording, bytes of UTF-8.
 pub const MAX_NAME: usize = 255;
 /// The longest text that names a source's state, bytes.
 pub const MAX_SOURCE: usize = 32;
 
-/// While the peer link is up.
+/// While the peer link is up, or something goes to or comes from a deposit.
 pub(in crate::terminal) struct Open {
-    pub(in crate::terminal) transport: Transport,
+    pub(in crate::terminal) via: Via,
     pub(in crate::terminal) outbox: Outbox,
     pub(in crate::terminal) transfer: Transfer,
     pub(in crate::terminal) lanes: [Lane; 2],
+}
+
+/// What a session's transfer goes through.
+pub(in crate::terminal) enum Via {
+    /// The peer link.
+    Peer(Transport),
+    /// The broker keeps what this terminal sends (P10).
+    Deposit(Depositing),
+    /// The broker has kept what this terminal receives (P11).
+    Collect(Collecting),
+}
+
+/// What a depositor knows of its deposit. What each part needs is in [`Stage::Part`].
+pub(in crate::terminal) struct Depositing {
+    pub(in crate::terminal) deposit: DepositId,
+    /// The part's number that is open, or comes first.
+    pub(in crate::terminal) part: u32,
+    /// The place of the open part's first byte in the recording.
+    pub(in crate::terminal) start: u64,
+    /// Its header is written.
+    pub(in crate::terminal) open: bool,
+}
+
+/// What a collector knows of the deposit. The part's number is the transfer's.
+pub(in crate::terminal) struct Collecting {
+    pub(in crate::terminal) deposit: DepositId,
+    /// The lane's first part has been opened: the next one must follow.
+    pub(in crate::terminal) begun: bool,
+    /// The place in the recording of the frame that comes next. Behind the transfer's offset, what comes is there already.
+    pub(in crate::terminal) position: u64,
+    /// The first part's key, until it is accepted.
+    pub(in crate::terminal) base: Option<(Suite, Secret<32>)>,
+    /// SHA-256 over what all parts must say alike.
+    pub(in crate::terminal) alike: [u8; 32],
 }
 
 /// Which texts are to be sent to the other end, when the link has room.
@@ -81,6 +116,14 @@ pub(in crate::terminal) enum Stage {
     Offer(String<MAX_NAME>),
     /// Each lane's keys.
     Lanes([Keys; 2]),
+    /// A depositor's lane.
+    Part {
+        keys: Keys,
+        /// Over the open part's bytes so far.
+        running: Sha256,
+        /// The digest of the part before, which the broker hasn't said to be kept.
+        pending: Option<[u8; 32]>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +262,7 @@ impl Transfer {
     pub(in crate::terminal) fn name(&self) -> &str {
         match &self.stage {
             Stage::Offer(name) => name,
-            Stage::Lanes(_) => "",
+            Stage::Lanes(_) | Stage::Part { .. } => "",
         }
     }
 
@@ -228,6 +271,7 @@ impl Transfer {
         match &mut self.stage {
             Stage::Offer(_) => None,
             Stage::Lanes(keys) => keys.get_mut(lane),
+            Stage::Part { keys, .. } => (lane == 0).then_some(keys),
         }
     }
 
@@ -235,6 +279,7 @@ impl Transfer {
         match &self.stage {
             Stage::Offer(_) => None,
             Stage::Lanes(keys) => keys.get(lane),
+            Stage::Part { keys, .. } => (lane == 0).then_some(keys),
         }
     }
 
@@ -245,15 +290,51 @@ impl Transfer {
 }
 
 impl Open {
-    pub(in crate::terminal) fn new(transport: Transport) -> Self {
-        Self { transport, outbox: Outbox::default(), transfer: Transfer::NONE, lanes: [Lane::UNUSED; 2] }
+    pub(in crate::terminal) fn new(via: Via) -> Self {
+        Self { via, outbox: Outbox::default(), transfer: Transfer::NONE, lanes: [Lane::UNUSED; 2] }
+    }
+
+    /// The peer link's.
+    pub(in crate::terminal) fn transport(&mut self) -> Option<&mut Transport> {
+        match &mut self.via {
+            Via::Peer(transport) => Some(transport),
+            Via::Deposit(_) | Via::Collect(_) => None,
+        }
+    }
+
+    pub(in crate::terminal) fn depositing(&mut self) -> Option<&mut Depositing> {
+        match &mut self.via {
+            Via::Deposit(deposit) => Some(deposit),
+            Via::Peer(_) | Via::Collect(_) => None,
+        }
+    }
+
+    pub(in crate::terminal) fn collecting(&mut self) -> Option<&mut Collecting> {
+        match &mut self.via {
+            Via::Collect(collect) => Some(collect),
+            Via::Peer(_) | Via::Deposit(_) => None,
+        }
+    }
+
+    /// Its lane to the broker's deposits is about to be opened with this token.
+    pub(in crate::terminal) fn deposit_lane(&mut self, token: LaneToken, suite: Suite) {
+        self.lanes[0] = Lane { way: Some(Way::RELAY_SEALED), ..Lane::UNUSED };
+        if let Some(keys) = self.transfer.keys(0) {
+            // The keys are those of its parts.
+            let base = Secret::new([0; 32]);
+            *keys = Keys::Opening { suite, base, token: Some(token), peer_token: None };
+        }
     }
 
     /// Its lane is up: what it needed before is wiped.
     pub(in crate::terminal) fn lane_up(&mut self, place: usize) {
         self.lanes[place].state = LaneState::Up;
         let sending = self.transfer.sending;
+        let parts = !matches!(self.via, Via::Peer(_));
         let Some(keys) = self.transfer.keys(place) else { return };
+        if parts {
+            *keys = Keys::None;
+        }
         if let Keys::Opening { suite, base, .. } = keys {
             let (suite, kid, base) = (*suite, place as u64, base.expose());
             *keys = match sending {

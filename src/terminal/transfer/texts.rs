@@ -4,7 +4,7 @@ use crate::link::Transport;
 use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
 use crate::terminal::IDLE_MS;
 use crate::terminal::machine::{Machine, TransmitError};
-use crate::terminal::session::{Done, Keys, LaneState, OfferAnswer, Open, class};
+use crate::terminal::session::{Done, Keys, LaneState, OfferAnswer, Open, Via, class};
 
 /// The next text for the other end.
 #[derive(Clone, Copy)]
@@ -52,7 +52,8 @@ impl Machine<'_> {
         let Some(outgoing) = self.sessions[at].open().and_then(Self::next_for_peer) else { return Ok(0) };
         let transaction = self.core.next_transaction();
         let open = self.sessions[at].open().ok_or(TransmitError::Closed)?;
-        let max = open.transport.max_payload();
+        let Via::Peer(transport) = &open.via else { return Ok(0) };
+        let max = transport.max_payload();
         let result = self
             .encode_for_peer(at, open, outgoing, transaction, Transport::text_room(out, max))
             .map_err(|error| TransmitError::of_encode(error, max));
@@ -64,7 +65,8 @@ impl Machine<'_> {
         let session = &mut self.sessions[at];
         session.deadline = now + IDLE_MS;
         let open = session.open_mut().ok_or(TransmitError::Closed)?;
-        let length = open.transport.seal_in_place(out, length).map_err(TransmitError::of_seal)?;
+        let transport = open.transport().ok_or(TransmitError::Closed)?;
+        let length = transport.seal_in_place(out, length).map_err(TransmitError::of_seal)?;
         Self::sent_to_peer(open, outgoing, transaction);
         Ok(length)
     }

@@ -41,10 +41,8 @@ impl World {
                         }
                     }
                 }
+                event @ (BrokerEvent::Deposit { .. } | BrokerEvent::Collect { .. }) => self.shelve(event),
                 BrokerEvent::Log(record) => self.logs.push(record.to_string()),
-                BrokerEvent::Deposit { .. } | BrokerEvent::Collect { .. } => {
-                    panic!("these terminals don't know deposits")
-                }
             }
         }
         moved
@@ -67,7 +65,7 @@ impl World {
                 self.list_outcome
             }
             StoreOperation::SaveAddress { .. } => Stored::Done,
-            other => panic!("these terminals don't know deposits: {other:?}"),
+            operation => self.store_deposit(operation),
         }
     }
 
@@ -101,7 +99,12 @@ impl World {
                 self.nodes[node].terminal.persisted();
             }
             Event::Offered { session } if self.nodes[node].auto_accept => self.accept(node, session),
-            Event::Ready { session, offset } => self.send_all(node, session, offset),
+            Event::DepositOffered { session, .. } => self.answer_question(node, session),
+            Event::DepositKept { session, offset } => self.deposit_from(node, session, offset),
+            Event::Ready { session, offset } if self.nodes[node].sending.contains_key(&session) => {
+                self.send_all(node, session, offset);
+            }
+            Event::Ready { session, offset } => self.deposit_from(node, session, offset),
             Event::Arrived { session, hash } => {
                 let place = &mut self.nodes[node];
                 let data = place.received.remove(&session).unwrap_or_default();

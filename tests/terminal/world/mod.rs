@@ -1,9 +1,11 @@
 //! A broker and terminals on virtual time, joined by perfect pipes that cut bytes as they please.
 
 mod deeds;
+mod deposits;
 mod pipes;
 mod tap;
 
+pub use deposits::{Shelf, ToDeposit};
 pub use pipes::{BUFFER, End, Pipe};
 pub use tap::{Listener, Spoken};
 
@@ -60,6 +62,12 @@ pub struct Node {
     pub auto_persist: bool,
     pub resume_at: u64,
     pub start: Vec<u8>,
+    /// What it deposits when it is asked.
+    pub deposit: Option<ToDeposit>,
+    /// Otherwise: it doesn't answer.
+    pub undecided: bool,
+    /// What `list_deposits` brought: number, for whom, size, kept.
+    pub listed: Vec<([u8; 16], String, u64, u64)>,
     config: Box<dyn Fn() -> Config>,
     starts: u8,
 }
@@ -89,6 +97,7 @@ pub struct World {
     /// What the store has: lists with their numbers, keys.
     pub lists: BTreeMap<String, (u64, Vec<String>)>,
     pub keys: BTreeMap<String, PublicKey>,
+    pub shelf: Shelf,
     /// Not 0: everything happens in random order and portions.
     pub rng: u64,
     /// Output buffers are as small as can be.
@@ -125,6 +134,7 @@ impl World {
             list_outcome: Stored::Done,
             lists: BTreeMap::new(),
             keys: BTreeMap::new(),
+            shelf: Shelf::default(),
             rng: 0,
             narrow: false,
             waited: 0,
@@ -180,6 +190,9 @@ impl World {
             auto_persist: true,
             resume_at: 0,
             start: Vec::new(),
+            deposit: None,
+            undecided: false,
+            listed: Vec::new(),
             config: Box::new(config),
             starts: 0,
         });
@@ -219,6 +232,7 @@ impl World {
             let list = list.iter().map(|name| (Name::from(name.as_str()), self.keys.get(name).copied()));
             self.broker.restore_terminal(name, Some(*key), revision, list, None).unwrap();
         }
+        self.restore_deposits();
         self.pass(5_000);
     }
 

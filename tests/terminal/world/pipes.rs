@@ -216,6 +216,9 @@ impl World {
     pub(super) fn deliver_to(&mut self, id: u64, side: usize) -> bool {
         let now = self.now;
         let chunk = if self.rng == 0 { self.chunk } else { 1 + self.random(1_500) };
+        let takes = self.pipes.get(&id).is_some_and(
+            |pipe| matches!(pipe.ends[side], End::Broker(connection) if self.shelf_takes(connection)),
+        );
         let Some(pipe) = self.pipes.get_mut(&id) else { return false };
         if pipe.dead || pipe.stopped[side] {
             return false;
@@ -236,6 +239,9 @@ impl World {
                     let bytes = std::mem::take(&mut pipe.held[side]);
                     moved |= !bytes.is_empty();
                     self.write(End::Broker(other), &bytes);
+                } else if takes {
+                    let mut held = std::mem::take(&mut pipe.held[side]);
+                    moved |= self.fill(connection, &mut held) == Some(true);
                 } else if !pipe.held[side].is_empty() && moved {
                     let mut held = std::mem::take(&mut pipe.held[side]);
                     let input = self.broker.handle_input(connection, &mut held, now);
@@ -262,6 +268,10 @@ impl World {
                 assert_eq!(data.len() as u64, *offset);
                 data.extend_from_slice(&held[range.clone()]);
             }
+            if let Step::Deposit { deposit, size, kept, callee } = &input.step {
+                let callee = String::from_utf8(held[callee.clone()].to_vec()).unwrap();
+                self.nodes[node].listed.push((*deposit, callee, *size, *kept));
+            }
             moved |= input.consumed > 0;
             held.drain(..input.consumed);
             match input.step {
@@ -272,7 +282,7 @@ impl World {
                     break;
                 }
                 Step::Closed => held.clear(),
-                Step::Progress | Step::Payload { .. } => {}
+                Step::Progress | Step::Payload { .. } | Step::Deposit { .. } => {}
             }
             if self.rng == 0 || self.random(2) == 0 {
                 moved |= self.node_events(node);

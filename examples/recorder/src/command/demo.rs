@@ -161,6 +161,7 @@ impl Stage {
             kinds: None,
             seal_rest: false,
             hash: true,
+            deposit: Some(cli::Deposit::Never),
             json: false,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod allow;
 pub mod demo;
+mod deposits;
 pub mod init;
 mod inspect;
 pub mod outcome;
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Allow(arguments) => allow::run(arguments),
         Command::Receive(arguments) => receive::run(arguments),
         Command::Send(arguments) => send::run(arguments),
+        Command::Deposits(arguments) => deposits::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Split(arguments) => parts::split(arguments),
         Command::Merge(arguments) => parts::merge(arguments),

@@ -119,6 +119,14 @@ pub fn transfer(failure: TransferFailure, callee: &str) -> (Failure, bool) {
     (Failure::new(code, text), again)
 }
 
+/// The broker doesn't keep a recording.
+pub fn deposit_refused() -> Failure {
+    Failure::new(
+        Code::Refused,
+        "the broker refused to keep the recording: it is too large, or too much is kept already; make room by deposits --withdraw, or try again later",
+    )
+}
+
 /// A session ended in the middle; `true` if going on later may help.
 pub fn closed(cause: ClosedCause, callee: &str) -> (Failure, bool) {
     let (code, again, text) = match cause {

@@ -1,6 +1,6 @@
 //! `receive`: takes callers, and what they send, until it is ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use p2pgate::load::LoadGate;
+use p2pgate::message::DepositId;
 use p2pgate::terminal::{self, DAMAGED, Event, OfflineCause, SessionId};
 
 use super::{PATIENCE, go_online, outcome};
@@ -69,6 +70,9 @@ pub struct ReceiveLoop {
     storing: usize,
     /// The broker knows where this recorder listens.
     announced: bool,
+    state: State,
+    /// Sessions that collect what was put in its place before.
+    placed: HashSet<SessionId>,
     /// When a refused connection was last told of, and how many were not.
     refused: Option<Instant>,
     unsaid: u64,
@@ -80,6 +84,8 @@ struct Stored {
     session: SessionId,
     from: String,
     bytes: u64,
+    /// It was collected.
+    deposit: Option<DepositId>,
     result: Result<PathBuf, Unstored>,
 }
 
@@ -115,6 +121,7 @@ impl ReceiveLoop {
     pub fn start_watched(arguments: &Receive, watch: Option<Watch>) -> Result<Self, Failure> {
         let (state, identity) = State::open(&arguments.state)?;
         let lock = state.lock_receiving()?;
+        let kept = state.clone();
         std::fs::create_dir_all(&arguments.out)
             .map_err(|error| Failure::local("cannot make the folder", &arguments.out, &error))?;
         let cannot_listen = |error: io::Error| {
@@ -151,6 +158,8 @@ impl ReceiveLoop {
             stored,
             storing: 0,
             announced: false,
+            state: kept,
+            placed: HashSet::new(),
             refused: None,
             unsaid: 0,
             _lock: lock,
@@ -195,8 +204,9 @@ impl ReceiveLoop {
     fn take(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Offered { session } => self.answer_offer(session),
-            Event::Arrived { session, hash } => self.store(session, hash),
+            Event::Arrived { session, hash } => self.store(session, hash)?,
             Event::TransferFailed { session, .. } | Event::Closed { session, .. } => {
+                self.placed.remove(&session);
                 // What came stays for the next try.
                 self.inbox.open.remove(&session);
                 self.inbox.bars.end(session.number());
@@ -207,6 +217,9 @@ impl ReceiveLoop {
             Event::Offline { .. } => self.inbox.bars.say("the broker is out of reach; trying again"),
             Event::AddressKnown => self.announced = true,
             Event::Online { .. } => self.inbox.bars.say("the broker is there again"),
+            Event::DepositWaiting { size, .. } => {
+                self.inbox.bars.say(&format!("a recording of {size} bytes waits at the broker"));
+            }
             Event::Unexpected { key_changed: true } => self
                 .inbox
                 .bars
@@ -238,6 +251,17 @@ impl ReceiveLoop {
         let (Some(peer), Some(offered)) = (peer, terminal.offered(session)) else { return };
         let what =
             Description { peer: &peer, name: offered.name, size: offered.size, source: offered.source };
+        let deposit = terminal.deposit_of(session).copied();
+        if deposit.is_some_and(|id| self.state.is_placing(&id))
+            && Incoming::is_placed(&self.inbox.folder, &what)
+        {
+            // This process ended before it could say so: the broker is told now.
+            let size = offered.size;
+            if terminal.accept(session, size, now).is_ok() {
+                self.placed.insert(session);
+            }
+            return;
+        }
         // A new session of the same recording takes the place of one that hangs.
         let path = Incoming::path(&self.inbox.folder, &what);
         self.inbox.open.retain(|_, other| other.temporary() != path);
@@ -266,9 +290,16 @@ impl ReceiveLoop {
     }
 
     /// Syncing a large file takes seconds; other sessions must not wait for it.
-    fn store(&mut self, session: SessionId, hash: Option<[u8; 32]>) {
-        let Some(incoming) = self.inbox.open.remove(&session) else { return };
+    fn store(&mut self, session: SessionId, hash: Option<[u8; 32]>) -> Result<(), Failure> {
+        let (terminal, now) = self.node.terminal();
+        let deposit = terminal.deposit_of(session).copied();
+        if self.placed.remove(&session) {
+            let told = terminal.stored(session, Ok(()), now).is_ok();
+            return self.collected(deposit.filter(|_| told));
+        }
+        let Some(incoming) = self.inbox.open.remove(&session) else { return Ok(()) };
         self.inbox.bars.end(session.number());
+        let state = self.state.clone();
         let from = self.node.terminal().0.peer(session).map(ToString::to_string).unwrap_or_default();
         let bytes = incoming.size();
         let sender = self.stored_sender.clone();
@@ -278,24 +309,40 @@ impl ReceiveLoop {
                 incoming.discard();
                 Err(Unstored { cause: DAMAGED, error: "its SHA-256 is not the sender's".to_owned() })
             } else {
-                incoming
-                    .finish()
+                // Should this process end before the broker hears of it, it must not be delivered twice.
+                let noted = deposit.map_or(Ok(()), |id| state.note_placing(&id));
+                let finished = noted.and_then(|()| incoming.finish());
+                if let (Some(id), Err(_)) = (deposit, &finished) {
+                    state.forget_placing(&id);
+                }
+                finished
                     .map_err(|error| Unstored { cause: "it could not be stored", error: error.to_string() })
             };
             // The receiving end lives as long as the process.
-            let _ = sender.send(Stored { session, from, bytes, result });
+            let _ = sender.send(Stored { session, from, bytes, deposit, result });
         });
+        Ok(())
+    }
+
+    /// The terminal remembers from now on that it has this deposit.
+    fn collected(&mut self, deposit: Option<DepositId>) -> Result<(), Failure> {
+        self.node.settle()?;
+        if let Some(id) = deposit {
+            self.state.forget_placing(&id);
+        }
+        Ok(())
     }
 
     fn take_stored(&mut self) -> Result<Option<Received>, Failure> {
         let Ok(stored) = self.stored.try_recv() else { return Ok(None) };
         self.storing -= 1;
-        let Stored { session, from, bytes, result } = stored;
+        let Stored { session, from, bytes, deposit, result } = stored;
         let (terminal, now) = self.node.terminal();
         match result {
             Ok(path) => {
                 // If the sender is gone meanwhile, the recording is here all the same.
-                let _ = terminal.stored(session, Ok(()), now);
+                let told = terminal.stored(session, Ok(()), now).is_ok();
+                self.collected(deposit.filter(|_| told))?;
                 Ok(Some(Received { session, path, bytes, from }))
             }
             Err(Unstored { cause, error }) => {

@@ -1,5 +1,7 @@
 //! `send`: one recording to one recorder, by the paths that its attribute asks for (P8, V10).
 
+mod deposit;
+
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -13,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::init::parse_identifier;
 use super::{go_online, outcome};
-use crate::cli::{Attribute, Send};
+use crate::cli::{Attribute, Deposit as Choice, Send};
 use crate::failure::{Code, Failure};
 use crate::kinds::Kinds;
 use crate::node::{Node, Role, Watch};
@@ -45,6 +47,10 @@ pub struct Report {
     pub direct_sealed: u64,
     /// Payload bytes sent sealed, through the broker.
     pub relay_sealed: u64,
+    /// Payload bytes left sealed at the broker, for the other recorder to collect.
+    pub deposited: u64,
+    /// The broker keeps it; the other recorder has still to collect it.
+    pub kept: bool,
     /// Coded pictures in the recording.
     pub pictures: Pictures,
     /// How long it took.
@@ -59,6 +65,7 @@ impl Report {
                 "direct_clear": self.direct_clear,
                 "direct_sealed": self.direct_sealed,
                 "relay_sealed": self.relay_sealed,
+                "deposited": self.deposited,
             },
             "pictures": { "i": self.pictures.i, "p": self.pictures.p, "b": self.pictures.b },
             "seconds": self.seconds,
@@ -79,6 +86,14 @@ pub fn run(arguments: &Send) -> Result<(), Failure> {
     let report = send(arguments, None)?;
     if arguments.json {
         say!("{}", report.json());
+    } else if report.kept {
+        say!(
+            "left {} bytes at the broker for {} in {:.1} s: {} collects them once it is free",
+            report.bytes,
+            arguments.to,
+            report.seconds,
+            arguments.to
+        );
     } else {
         say!(
             "sent {} bytes to {} in {:.1} s: {} direct in clear, {} direct and sealed, {} sealed through the broker",
@@ -125,6 +140,8 @@ pub fn send(arguments: &Send, watch: Option<Watch>) -> Result<Report, Failure> {
         tries: 0,
         reached: 0,
         refused: false,
+        choice: deposit::choice(arguments.deposit),
+        depositing: deposit::Depositing::default(),
     };
     sending.deliver()?;
     sending.node.drain(Duration::from_secs(1))?;
@@ -263,6 +280,8 @@ struct Sending<'a> {
     reached: u64,
     /// The receiver refused once although it had taken the recording before.
     refused: bool,
+    choice: Choice,
+    depositing: deposit::Depositing,
 }
 
 /// How one try ended.
@@ -322,6 +341,7 @@ impl Sending<'_> {
 
     fn session(&mut self, session: SessionId) -> Result<Try, Failure> {
         let mut route = self.route;
+        self.depositing.next = None;
         let mut pieces: Option<Pieces> = None;
         // Lanes whose end isn't out yet.
         let mut open: Vec<Class> = Vec::new();
@@ -334,6 +354,15 @@ impl Sending<'_> {
                         let failure = outcome::denied(denial, self.callee_name, retry_after);
                         let again = failure.code == Code::NotReachable;
                         return Ok(Try::Failed { failure, again });
+                    }
+                    Event::DepositOffered { session: of, most } if of == session => {
+                        if let Some(ended) = self.deposit_offered(session, most)? {
+                            return Ok(ended);
+                        }
+                    }
+                    Event::Deposited { session: of, .. } if of == session => {
+                        self.report.kept = true;
+                        return Ok(Try::Delivered);
                     }
                     Event::Connected { session: of, tunnel } if of == session => {
                         if tunnel {
@@ -348,6 +377,10 @@ impl Sending<'_> {
                             (self.reached, self.tries) = (offset, 0);
                         }
                         self.bars.begin(session.number(), &self.source.name, self.source.scan.bytes);
+                        if self.depositing.wanted {
+                            self.depositing.next = Some(offset);
+                            continue;
+                        }
                         let most = self.node.terminal().0.max_payload(session);
                         pieces = Some(self.source.pieces(offset, most)?);
                         open = [Class::Rest, Class::Sealed].into();
@@ -358,7 +391,12 @@ impl Sending<'_> {
                         // Having taken it before, it may still be storing that, or not know yet that it was cut off.
                         let unexpected = self.begun && failure == TransferFailure::RefusedByReceiver;
                         let once = unexpected && !std::mem::replace(&mut self.refused, unexpected);
-                        let (failure, again) = outcome::transfer(failure, self.callee_name);
+                        let (failure, again) = match failure {
+                            TransferFailure::RefusedByBroker if self.depositing.wanted => {
+                                (outcome::deposit_refused(), false)
+                            }
+                            failure => outcome::transfer(failure, self.callee_name),
+                        };
                         return Ok(Try::Failed { failure, again: again || once });
                     }
                     Event::Closed { session: of, cause } if of == session => {
@@ -372,6 +410,10 @@ impl Sending<'_> {
                 }
             }
             patience = Duration::from_millis(200);
+            self.look_for_answer(session)?;
+            if self.pump_deposit(session)? {
+                patience = Duration::ZERO;
+            }
             if let Some(pieces) = pieces.as_mut().filter(|_| !open.is_empty()) {
                 self.pump(session, pieces, &mut open, route)?;
                 if !open.is_empty() && self.node.can_send() {

@@ -59,7 +59,10 @@ impl Node {
         }
         if self.state.peers_version() != self.peers {
             let lock = self.state.lock()?;
+            let ours = self.blob()?;
             self.reload()?;
+            // What this process alone knows, such as a deposit that it has just collected, stays.
+            let _ = self.terminal.adopt_pins(&ours);
             drop(lock);
         }
         Ok(())

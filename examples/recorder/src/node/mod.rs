@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use p2pgate::lane::{HEADROOM, OVERHEAD, TAILROOM};
-use p2pgate::link::MaxRecord;
+use p2pgate::link::{MAX_PART_HEADER, MaxRecord};
 use p2pgate::load::LoadGate;
+use p2pgate::message::DepositId;
 use p2pgate::mpeg::Class;
 use p2pgate::sframe::Suite;
 use p2pgate::terminal::{Config, Destination, Event, FrameError, LinkId, Piece, SessionId, Step, Terminal};
@@ -71,6 +72,19 @@ impl Sink for () {
     }
 }
 
+/// One of this recorder's deposits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number.
+    pub id: DepositId,
+    /// For whom.
+    pub callee: String,
+    /// The recording's length.
+    pub size: u64,
+    /// Bytes of it that the broker keeps.
+    pub kept: u64,
+}
+
 /// What a node is to do besides calling.
 #[derive(Debug)]
 pub struct Role {
@@ -104,8 +118,9 @@ pub struct Node {
     scratch: Vec<u8>,
     record: Vec<u8>,
     watch: Option<Watch>,
-    /// Sessions with callers.
+    /// Sessions with callers, and those that collect.
     callers: Vec<SessionId>,
+    listed: Vec<Listed>,
 }
 
 impl Node {
@@ -163,6 +178,7 @@ impl Node {
             record: vec![0; 2 + usize::from(MAX_RECORD.get())],
             watch: None,
             callers: Vec::new(),
+            listed: Vec::new(),
         })
     }
 
@@ -256,6 +272,25 @@ impl Node {
         Ok(())
     }
 
+    /// A part of a deposit begins. Call only while [`Self::can_send`].
+    pub fn send_part(&mut self, session: SessionId, name: &str) -> Result<(), FrameError> {
+        let now = self.now();
+        self.scratch.resize(MAX_PART_HEADER, 0);
+        self.waiting = Some(self.terminal.seal_part(session, name, &mut self.scratch, now)?);
+        self.release_waiting();
+        Ok(())
+    }
+
+    /// What the broker has listed so far.
+    pub fn listed(&self) -> &[Listed] {
+        &self.listed
+    }
+
+    /// Does at once what the terminal orders: what is to be stored is stored then.
+    pub fn settle(&mut self) -> Result<(), Failure> {
+        self.obey().map(|_| ())
+    }
+
     /// The end of a class's lane. Call only while [`Self::can_send`].
     pub fn send_end(
         &mut self,
@@ -337,6 +372,11 @@ impl Node {
                     wire.want(1);
                 }
                 Step::Progress => wire.want(1),
+                Step::Deposit { deposit, size, kept, callee } => {
+                    let callee = String::from_utf8_lossy(&wire.input()[callee]).into_owned();
+                    self.listed.push(Listed { id: deposit, callee, size, kept });
+                    wire.want(1);
+                }
                 Step::NeedMore(bytes) => wire.want(bytes),
                 // The other lane is behind. What it brings is progress, and then this one is asked again.
                 Step::Blocked => {
@@ -410,7 +450,9 @@ impl Node {
                 Event::Persist => self.persist()?,
                 other => {
                     match other {
-                        Event::Expected { session } => self.callers.push(session),
+                        Event::Expected { session } | Event::Collecting { session } => {
+                            self.callers.push(session);
+                        }
                         Event::Closed { session, .. } => self.callers.retain(|caller| *caller != session),
                         _ => {}
                     }

@@ -6,6 +6,7 @@
 //! | `identity.enrolling` | the same until the broker has confirmed it |
 //! | `seed` | 32 bytes, replaced before every use |
 //! | `peers` | the core's table of permitted recorders and pinned keys |
+//! | `placing-ID` | a collected deposit is being put in its place |
 //! | `lock` | held while any of them is read and written |
 //! | `receiving` | held by the one process that receives |
 
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use durable::{Fresh, replace, sync_folder};
 pub use identity::Identity;
+use p2pgate::message::DepositId;
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
@@ -169,6 +171,26 @@ impl State {
     /// Which version of the table of peers is there; cheap enough to ask a few times a second.
     pub fn peers_version(&self) -> Version {
         Version(fs::metadata(self.path("peers")).ok().map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec())))
+    }
+
+    /// A deposit that was collected is about to be put in its place.
+    pub fn note_placing(&self, deposit: &DepositId) -> io::Result<()> {
+        replace(&self.placing(deposit), b"")
+    }
+
+    /// Whether it was about to be, and this recorder has not told its terminal so.
+    pub fn is_placing(&self, deposit: &DepositId) -> bool {
+        self.placing(deposit).exists()
+    }
+
+    /// The terminal remembers it, or it could not be put there.
+    pub fn forget_placing(&self, deposit: &DepositId) {
+        let _ = fs::remove_file(self.placing(deposit));
+    }
+
+    fn placing(&self, deposit: &DepositId) -> PathBuf {
+        let id: String = deposit.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.path(&format!("placing-{id}"))
     }
 
     /// Waits for the folder's lock.

@@ -1,0 +1,175 @@
+//! What a terminal asks of the broker's deposits while the control link is up (P10, P11). Forgotten with the link.
+
+use super::super::event::Event;
+use super::super::machine::Machine;
+use super::super::peers::Waiting;
+use super::super::session::Secure;
+use super::Control;
+use crate::message::{DepositId, Status, StatusCode};
+use thiserror::Error;
+
+/// How long the broker is left alone with what it could not do, or what came to nothing.
+const AGAIN_MS: u64 = 30_000;
+
+/// The questions.
+#[derive(Default)]
+pub(in crate::terminal) struct Asked {
+    list: Asking,
+    withdraw: Option<(DepositId, Asking)>,
+    /// That a deposit is collected: of which this was said.
+    collected: Option<(DepositId, u32)>,
+    /// Nothing is collected, and nothing said of what is, before then; 0: at once.
+    again: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Asking {
+    #[default]
+    Not,
+    Wanted,
+    Sent(u32),
+}
+
+/// What comes next of it.
+#[derive(Clone, Copy)]
+pub(super) enum Question {
+    /// `DEPOSITS`
+    List,
+    /// `WITHDRAW`
+    Withdraw(DepositId),
+    /// `Transfer Complete.`
+    Collected(DepositId),
+}
+
+/// The broker can't be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AskError {
+    /// The control link is not up.
+    #[error("the broker is not connected; wait for it")]
+    Offline,
+    /// It has been asked the same, and has not answered yet.
+    #[error("the broker has not answered the last question yet; wait for its event")]
+    Busy,
+}
+
+impl Asked {
+    pub(in crate::terminal) fn at_once(&mut self) {
+        self.again = 0;
+    }
+}
+
+impl Control {
+    pub(in crate::terminal) fn asked(&mut self) -> Option<&mut Asked> {
+        match &mut self.secure {
+            Secure::Transport(_, asked) => Some(asked),
+            Secure::None | Secure::Handshake(_) => None,
+        }
+    }
+
+    /// When there is something to be done again.
+    pub(in crate::terminal) fn again(&self) -> Option<u64> {
+        match &self.secure {
+            Secure::Transport(_, Asked { again, .. }) if *again != 0 => Some(*again),
+            _ => None,
+        }
+    }
+}
+
+impl Machine<'_> {
+    pub(in crate::terminal) fn list_deposits(&mut self) -> Result<(), AskError> {
+        let asked = self.question()?;
+        if asked.list != Asking::Not {
+            return Err(AskError::Busy);
+        }
+        asked.list = Asking::Wanted;
+        Ok(())
+    }
+
+    pub(in crate::terminal) fn withdraw_deposit(&mut self, deposit: DepositId) -> Result<(), AskError> {
+        let asked = self.question()?;
+        if asked.withdraw.is_some() {
+            return Err(AskError::Busy);
+        }
+        asked.withdraw = Some((deposit, Asking::Wanted));
+        Ok(())
+    }
+
+    fn question(&mut self) -> Result<&mut Asked, AskError> {
+        if !self.core.control.is_online() {
+            return Err(AskError::Offline);
+        }
+        self.core.control.asked().ok_or(AskError::Offline)
+    }
+
+    /// Leaves the broker alone for a while.
+    pub(in crate::terminal) fn collect_later(&mut self, now: u64) {
+        if let Some(asked) = self.core.control.asked() {
+            asked.again = now + AGAIN_MS;
+        }
+    }
+
+    pub(in crate::terminal) fn collect_timeout(&mut self, now: u64) {
+        if let Some(asked) = self.core.control.asked()
+            && asked.again <= now
+        {
+            asked.again = 0;
+        }
+    }
+
+    /// Whether it may be asked for a deposit now.
+    pub(in crate::terminal) fn may_collect(&self) -> bool {
+        self.core.listen && self.core.control.is_online() && self.core.control.again().is_none()
+    }
+
+    pub(super) fn next_question(&mut self) -> Option<Question> {
+        let may_collect = self.may_collect() && !self.core.persisting;
+        let collected = self.peers().next_collected().filter(|_| may_collect);
+        let asked = self.core.control.asked()?;
+        match asked {
+            Asked { list: Asking::Wanted, .. } => Some(Question::List),
+            Asked { withdraw: Some((deposit, Asking::Wanted)), .. } => Some(Question::Withdraw(*deposit)),
+            Asked { collected: None, .. } => collected.map(Question::Collected),
+            _ => None,
+        }
+    }
+
+    pub(super) fn question_sent(&mut self, question: Question, transaction: u32) {
+        let Some(asked) = self.core.control.asked() else { return };
+        match question {
+            Question::List => asked.list = Asking::Sent(transaction),
+            Question::Withdraw(deposit) => asked.withdraw = Some((deposit, Asking::Sent(transaction))),
+            Question::Collected(deposit) => asked.collected = Some((deposit, transaction)),
+        }
+    }
+
+    /// Whether it is the list's number that was asked for.
+    pub(super) fn is_listing(&mut self, transaction: Option<u32>) -> bool {
+        let listing = self.core.control.asked().map(|asked| asked.list);
+        listing.zip(transaction).is_some_and(|(asking, transaction)| asking == Asking::Sent(transaction))
+    }
+
+    /// The broker's status for a question.
+    pub(super) fn question_answered(&mut self, status: &Status<'_>, transaction: u32, now: u64) {
+        let code = status.code.number();
+        let listed = self.is_listing(Some(transaction));
+        let Some(asked) = self.core.control.asked() else { return };
+        if listed {
+            asked.list = Asking::Not;
+            self.core.emit(Event::DepositsListed { status: code });
+        } else if let Some((deposit, Asking::Sent(sent))) = asked.withdraw
+            && sent == transaction
+        {
+            asked.withdraw = None;
+            self.core.emit(Event::DepositWithdrawn { deposit, status: code });
+        } else if let Some((deposit, sent)) = asked.collected
+            && sent == transaction
+        {
+            asked.collected = None;
+            if status.code != StatusCode::Done {
+                self.collect_later(now);
+            } else if self.peers().set_waiting(&deposit, |_| Waiting::Nothing) {
+                self.persist();
+            }
+        }
+    }
+}

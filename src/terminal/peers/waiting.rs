@@ -1,0 +1,108 @@
+//! The callee's list of depositors (P11, Fig. 28, 29): one deposit of each, until the broker knows that it has been collected.
+
+use super::{Peer, Peers};
+use crate::identifier::Identifier;
+use crate::link::PublicKey;
+use crate::message::DepositId;
+
+/// What is known of a caller's deposits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminal) enum Waiting {
+    Nothing,
+    /// Told in an earlier connection to the broker.
+    Remembered(DepositId),
+    /// Told in this connection.
+    Told(DepositId),
+    /// Not to be collected in this connection.
+    PutOff(DepositId),
+    /// It is stored here. The broker must hear so.
+    Collected(DepositId),
+}
+
+impl Waiting {
+    pub(super) const fn deposit(&self) -> Option<&DepositId> {
+        match self {
+            Self::Nothing => None,
+            Self::Remembered(deposit)
+            | Self::Told(deposit)
+            | Self::PutOff(deposit)
+            | Self::Collected(deposit) => Some(deposit),
+        }
+    }
+}
+
+impl Peers<'_> {
+    /// M21 from a permitted caller with a key that fits, which is pinned: whether it is new, and is to be stored.
+    pub(in crate::terminal) fn told(&mut self, caller: &str, key: &PublicKey, deposit: &DepositId) -> bool {
+        let Some(peer) = self.find(caller).and_then(|index| self.places.get_mut(index)) else { return false };
+        peer.key.get_or_insert(*key);
+        match peer.waiting {
+            Waiting::Remembered(known) if known == *deposit => {
+                peer.waiting = Waiting::Told(known);
+                false
+            }
+            // Of the others the broker tells again.
+            Waiting::Told(_) | Waiting::PutOff(_) | Waiting::Collected(_) => false,
+            Waiting::Nothing | Waiting::Remembered(_) => {
+                peer.waiting = Waiting::Told(*deposit);
+                true
+            }
+        }
+    }
+
+    /// What another program of this device knows: that something is collected, or more than is known here. What is out of date is found out by asking
+    /// for it.
+    pub(super) fn adopt_waiting(&mut self, caller: &str, theirs: Waiting) {
+        let Some(peer) = self.find(caller).and_then(|index| self.places.get_mut(index)) else { return };
+        let collected = matches!(theirs, Waiting::Collected(_));
+        if peer.is_permitted() && (collected || peer.waiting == Waiting::Nothing) {
+            peer.waiting = theirs;
+        }
+    }
+
+    /// A new connection to the broker: it tells anew what there is, and what was put off is tried again.
+    pub(in crate::terminal) fn remember(&mut self) {
+        for peer in self.places.iter_mut() {
+            if let Waiting::Told(deposit) | Waiting::PutOff(deposit) = peer.waiting {
+                peer.waiting = Waiting::Remembered(deposit);
+            }
+        }
+    }
+
+    /// What waits to be collected, and of whom.
+    pub(in crate::terminal) fn next_waiting(&self) -> Option<(&Identifier, &PublicKey, DepositId)> {
+        self.places.iter().filter(|peer| peer.is_permitted()).find_map(|peer| match peer.waiting {
+            Waiting::Told(deposit) | Waiting::Remembered(deposit) => {
+                Some((peer.identifier.as_ref()?, peer.key.as_ref()?, deposit))
+            }
+            _ => None,
+        })
+    }
+
+    /// A deposit that is here and that the broker still has.
+    pub(in crate::terminal) fn next_collected(&self) -> Option<DepositId> {
+        self.places.iter().find_map(|peer| match peer.waiting {
+            Waiting::Collected(deposit) => Some(deposit),
+            _ => None,
+        })
+    }
+
+    /// Whether it is on the list: what becomes of it is to be stored.
+    pub(in crate::terminal) fn set_waiting(
+        &mut self,
+        deposit: &DepositId,
+        becomes: fn(DepositId) -> Waiting,
+    ) -> bool {
+        let Some(peer) = self.places.iter_mut().find(|peer| peer.waiting.deposit() == Some(deposit)) else {
+            return false;
+        };
+        peer.waiting = becomes(*deposit);
+        true
+    }
+}
+
+/// Who has deposited something that isn't collected yet.
+pub(in crate::terminal) fn depositors(places: &[Peer]) -> impl Iterator<Item = (&Identifier, &DepositId)> {
+    let waiting = places.iter().filter(|peer| !matches!(peer.waiting, Waiting::Collected(_)));
+    waiting.filter_map(|peer| Some((peer.identifier.as_ref()?, peer.waiting.deposit()?)))
+}
