@@ -363,5 +363,7 @@ fn v10b_damage_never_puts_an_i_picture_into_rest() {
         "{whole} I-pictures with their head, none in clear; {beheaded} without, {spilt} of them in clear in part, \
          {renamed} by a wrong stream_id, {misread} by a wrong parameter set"
     );
-    assert!(whole > 16_000 && beheaded > 1000 && renamed < 20 && misread < 20);
+    // Streams of slices have more of them.
+    let least = if cfg!(feature = "nal") { 16_000 } else { 8000 };
+    assert!(whole > least && beheaded > 1000 && renamed < 20 && misread < 20);
 }
