@@ -1,5 +1,6 @@
 //! The search for 00 00 01, which is where nearly all of a splitter's time goes.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const PREFIX: [u8; 3] = [0, 0, 1];
 
 /// The search with the widest vectors of this machine. `None`: it has none, or `bytes` are too few for them.
