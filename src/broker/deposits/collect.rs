@@ -91,7 +91,23 @@ impl Broker {
                 let accepted = TransferAnswer { accepted: true, token: Some(token), ..answer(transaction) };
                 self.net.send(link, &Message::TransferAnswer(accepted));
             }
-            Err(cause) => self.refuse_lane(link, transaction, cause),
+            Err(cause) => {
+                self.refuse_lane(link, transaction, cause);
+                if cause == NO_DEPOSIT {
+                    self.tell_next(link, collect.caller);
+                }
+            }
+        }
+    }
+
+    /// What the callee keeps in mind of a depositor is gone: it is told of the oldest that is there.
+    fn tell_next(&mut self, link: ConnectionId, caller: &str) {
+        let Some(callee) = self.net.session(link).map(|session| session.identifier.clone()) else { return };
+        let mut waiting = self.deposits.for_callee(&callee);
+        let next = waiting.find(|(_, it)| it.state == State::Whole && *it.record.caller == *caller);
+        let next = next.map(|(number, _)| number);
+        if let Some(number) = next {
+            self.tell_callee(number);
         }
     }
 
