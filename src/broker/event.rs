@@ -135,7 +135,7 @@ pub struct DepositRecord {
     pub callee_key: PublicKey,
     /// The recording's bytes.
     pub size: u64,
-    /// The largest frame that it may have, in bytes after the length.
+    /// The largest frame that the callee took when it was opened, in bytes after the length.
     pub frame: u32,
     /// Names the source's state.
     pub source: Option<Source>,

@@ -1,10 +1,9 @@
 //! P10, P11: store and forward, with real ciphertext.
 
-use crate::parts::{CUT, Cut, frame, header, parts, read, sealer};
+use crate::parts::{CUT, Cut, parts, read};
 use crate::world::{World, has, key, source, value};
 use base64ct::{Base64, Encoding};
 use p2pgate::broker::{Config, Next};
-use p2pgate::lane::{Kind, Place};
 use p2pgate::link::{LaneToken, Preamble};
 use p2pgate::message::DepositId;
 use p2pgate::sframe::Suite;
@@ -15,14 +14,14 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// A link that knows deposits.
-fn hello(world: &mut World, identifier: &str, number: u8, lines: &str) -> u64 {
+pub fn hello(world: &mut World, identifier: &str, number: u8, lines: &str) -> u64 {
     let link = world.dial(&key(number), source(number.into()), 4_096);
     world.send(link, &format!("HELLO\nIdentifier:{identifier}\n{lines}Frame:1200\n"));
     link
 }
 
 /// Alice, whom bob permits; both know deposits, and bob has gone.
-fn away(config: Config) -> (World, u64) {
+pub fn away(config: Config) -> (World, u64) {
     let mut world = World::with(config);
     let old = world.callee("bob", 2, "alice");
     world.disconnect(old);
@@ -36,22 +35,22 @@ fn away(config: Config) -> (World, u64) {
     (world, alice)
 }
 
-const QUERY: &str = "QUERY\nIdentifier:alice\nCallee:bob\nTransaction:4\n";
+pub const QUERY: &str = "QUERY\nIdentifier:alice\nCallee:bob\nTransaction:4\n";
 
-fn ask(world: &mut World, alice: u64, size: usize) -> String {
+pub fn ask(world: &mut World, alice: u64, size: usize) -> String {
     let question = world.ask(alice, QUERY);
     assert!(question.starts_with("NOTIFY\nDeposit Question.\nTransaction:4\n"), "{question}");
     let yes = "DEPOSIT\nCaller:alice\nCallee:bob\nSize:";
     world.ask(alice, &format!("{yes}{size}\nTransaction:4\nSource:c291cmNlIDE=\n"))
 }
 
-fn id_of(text: &str) -> DepositId {
+pub fn id_of(text: &str) -> DepositId {
     let mut id = [0; 16];
     Base64::decode(value(text, "Deposit"), &mut id).unwrap();
     id
 }
 
-fn lane(world: &mut World, token: &str) -> (u64, Next) {
+pub fn lane(world: &mut World, token: &str) -> (u64, Next) {
     let mut bytes = [0; 32];
     Base64::decode(token, &mut bytes).unwrap();
     let mut preamble = [0; 40];
@@ -62,7 +61,7 @@ fn lane(world: &mut World, token: &str) -> (u64, Next) {
 }
 
 /// Opens a lane for a new deposit.
-fn open(world: &mut World, alice: u64, size: usize) -> (DepositId, u64) {
+pub fn open(world: &mut World, alice: u64, size: usize) -> (DepositId, u64) {
     let told = ask(world, alice, size);
     assert!(told.starts_with("NOTIFY\nDeposit:"), "{told}");
     let (lane, next) = lane(world, value(&told, "Token"));
@@ -70,12 +69,12 @@ fn open(world: &mut World, alice: u64, size: usize) -> (DepositId, u64) {
     (id_of(&told), lane)
 }
 
-fn data(size: usize) -> Vec<u8> {
+pub fn data(size: usize) -> Vec<u8> {
     (0..size).map(|place| (place * 31 + place / 251) as u8).collect()
 }
 
 /// Deposits it whole.
-fn deposited(world: &mut World, alice: u64, data: &[u8]) -> DepositId {
+pub fn deposited(world: &mut World, alice: u64, data: &[u8]) -> DepositId {
     let (id, lane) = open(world, alice, data.len());
     let all = parts(id, data, 0, 0, CUT).concat();
     assert_eq!(world.deposit(lane, &all, 777), all.len());
@@ -86,20 +85,20 @@ fn deposited(world: &mut World, alice: u64, data: &[u8]) -> DepositId {
     id
 }
 
-fn refused(answer: &str) -> &str {
+pub fn refused(answer: &str) -> &str {
     assert!(answer.starts_with("NOTIFY\nTransfer Refused.\nAnswer:broker\n"), "{answer}");
     value(answer, "Cause")
 }
 
 /// Why a lane was broken off.
-fn broken(world: &mut World, alice: u64, lane: u64) -> String {
+pub fn broken(world: &mut World, alice: u64, lane: u64) -> String {
     assert!(world.is_closed(lane));
     let told = world.texts(alice).pop().unwrap();
     assert!(told.starts_with("NOTIFY\nTransfer Failed.\nDeposit:"), "{told}");
     value(&told, "Cause").into()
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub fn base64(bytes: &[u8]) -> String {
     let mut out = vec![0; Base64::encoded_len(bytes)];
     Base64::encode(bytes, &mut out).unwrap().into()
 }
@@ -542,135 +541,22 @@ fn p10_deposits_age() {
 }
 
 #[test]
-fn p10_hostile_collectors_get_nothing() {
+fn p10_the_largest_frame_is_the_one_that_m19_told() {
     let (mut world, alice) = away(Config::default());
-    let id = base64(&deposited(&mut world, alice, &data(5_000)));
-    let eve = world.terminal("eve", 3);
-    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
-    world.texts(bob);
-    for (link, text) in [
-        (eve, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{id}\n")),
-        (eve, format!("COLLECT\nCaller:alice\nCallee:eve\nDeposit:{id}\n")),
-        (alice, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{id}\n")),
-        (bob, format!("COLLECT\nCaller:eve\nCallee:bob\nDeposit:{id}\n")),
-        (bob, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{}\n", base64(&[1; 16]))),
-        (bob, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{id}\nOffset:5001\n")),
-    ] {
-        refused(&world.ask(link, &text));
-    }
-    for link in [eve, alice] {
-        assert!(
-            world.ask(link, &format!("NOTIFY\nTransfer Complete.\nDeposit:{id}\n")).contains("Status:200")
-        );
-    }
-    assert_eq!(world.store.deposits.len(), 1);
-    // Answers to what was never asked end the link.
-    world.send(eve, "NOTIFY\nDeposit Declined.\n");
-    assert!(world.is_closed(eve));
-}
-
-#[test]
-fn p10_hostile_depositors_are_broken_off() {
-    let size = 300_000_usize;
-    let suite = CUT.suite;
-    let place = |number, kind, offset| Place { transfer: number, kind, segment: 0, offset };
-    type Make = fn(DepositId) -> Vec<u8>;
-    fn good(id: DepositId) -> Vec<Vec<u8>> {
-        parts(id, &data(300_000), 0, 0, CUT)
-    }
-    let cases: [(&str, Make); 14] = [
-        ("before its part's header", |id| good(id)[0][header(id, 0, 0, 300_000, CUT.suite).len()..].to_vec()),
-        ("a part is not the next one", |id| header(id, 1, 0, 300_000, CUT.suite)),
-        ("not where the one before ends", |id| header(id, 0, 1, 300_000, CUT.suite)),
-        ("too short or too long", |id| {
-            [header(id, 0, 0, 300_000, CUT.suite), header(id, 1, 0, 300_000, CUT.suite)].concat()
-        }),
-        ("not where the one before ends", |id| {
-            [&good(id)[0][..], &header(id, 1, 65_535, 300_000, CUT.suite)].concat()
-        }),
-        ("part header is malformed", |_| vec![0x80, 0, 0, 9]),
-        ("part header is malformed", |_| vec![0xff; 4]),
-        ("not the next one of its part", |id| {
-            // The second frame for the first.
-            let header = header(id, 0, 0, 300_000, CUT.suite);
-            let frame = 4 + 1 + 21 + 1_000 + 10;
-            [&header[..], &good(id)[0][header.len() + frame..]].concat()
-        }),
-        ("larger than the callee takes", |id| {
-            parts(id, &data(300_000), 0, 0, Cut { frame: 1_169, ..CUT }).concat()
-        }),
-        ("a frame is malformed", |id| [&header(id, 0, 0, 300_000, CUT.suite)[..], &[0, 0, 0, 21]].concat()),
-        ("too short or too long", |id| parts(id, &data(300_000), 0, 0, Cut { part: 1_000, ..CUT }).concat()),
-        ("less comes than was said", |id| parts(id, &data(100), 0, 0, CUT).concat()),
-        ("more comes than was said", |id| {
-            parts(id, &data(300_001), 0, 0, Cut { part: 1 << 20, ..CUT }).concat()
-        }),
-        ("too little each", |id| {
-            parts(id, &data(300_000), 0, 0, Cut { part: 1 << 20, frame: 5, ..CUT }).concat()
-        }),
-    ];
-    for (cause, make) in &cases {
-        let (mut world, alice) = away(Config::default());
-        let (id, lane) = open(&mut world, alice, size);
-        let bytes = make(id);
-        world.deposit(lane, &bytes, 313);
-        let told = broken(&mut world, alice, lane);
-        assert!(told.contains(cause), "{cause}: {told}");
-    }
-    // Readable frames, and an end with something in it.
-    for kind in [Kind::Clear, Kind::End] {
-        let (mut world, alice) = away(Config::default());
-        let (id, lane) = open(&mut world, alice, size);
-        let mut bytes = header(id, 0, 0, size as u64, suite);
-        bytes.extend(frame(&mut sealer(0, suite), place(0, kind, 0), &[1; 10]));
-        world.deposit(lane, &bytes, usize::MAX);
-        assert!(broken(&mut world, alice, lane).contains("frame is"));
-    }
-    // What comes behind the end is dropped, and the deposit stands.
-    let (mut world, alice) = away(Config::default());
-    let (id, lane) = open(&mut world, alice, size);
-    let bytes = good(id).concat();
-    let taken = world.deposit(lane, &[&bytes[..], &[0; 50]].concat(), 777);
-    assert_eq!(taken, bytes.len());
-    assert!(world.texts(alice).pop().unwrap().contains("Complete:1"));
-    assert_eq!(world.files[&id], bytes);
-}
-
-mod random {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-        #[test]
-        fn p10_no_bytes_of_a_lane_do_harm(
-            size in 0..200_000_usize,
-            at in any::<prop::sample::Index>(),
-            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
-            piece in 1..5_000_usize,
-        ) {
-            let (mut world, alice) = away(Config::default());
-            let (id, lane) = open(&mut world, alice, size);
-            let mut bytes = parts(id, &data(size), 0, 0, CUT).concat();
-            bytes.truncate(at.index(bytes.len()) + 1);
-            for (place, byte) in &changes {
-                *place.get_mut(&mut bytes) = *byte;
-            }
-            world.deposit(lane, &bytes, piece);
-            world.disconnect(lane);
-            world.texts(alice);
-            // Whatever was kept goes on where it ends.
-            let told = ask(&mut world, alice, size);
-            let kept: usize = value(&told, "Offset").parse().unwrap();
-            prop_assert!(kept <= size);
-            if told.contains("Token:") {
-                let (lane, _) = super::lane(&mut world, value(&told, "Token"));
-                let part = value(&told, "Part").parse().unwrap();
-                let rest = parts(id, &data(size), part, kept, CUT).concat();
-                prop_assert_eq!(world.deposit(lane, &rest, piece), rest.len());
-                let complete = world.texts(alice).pop().is_some_and(|text| text.contains("Complete:1"));
-                prop_assert!(complete);
-            }
-        }
-    }
+    let (id, lane) = open(&mut world, alice, 100_000);
+    world.disconnect(lane);
+    let bob = world.dial(&key(2), source(2), 4_096);
+    let welcome = world.ask(bob, "HELLO\nIdentifier:bob\nFrame:5000\n");
+    assert!(welcome.contains("Status:200"));
+    world.disconnect(bob);
+    let told = ask(&mut world, alice, 100_000);
+    let (lane, _) = crate::deposits::lane(&mut world, value(&told, "Token"));
+    let all = parts(id, &data(100_000), 0, 0, Cut { frame: 4_900, ..CUT }).concat();
+    assert_eq!(world.deposit(lane, &all, 4_000), all.len());
+    world.texts(alice);
+    // One that says less than any frame needs says nothing.
+    let bob = world.dial(&key(2), source(2), 4_096);
+    world.ask(bob, "HELLO\nIdentifier:bob\nListen:1\nFrame:127\n");
+    world.disconnect(bob);
+    assert_eq!(value(&world.ask(alice, QUERY), "Frame"), "5000");
 }

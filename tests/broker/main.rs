@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod deposits;
+mod deposits_hostile;
 mod hostile;
 mod identity;
 mod lanes;

@@ -46,7 +46,7 @@ impl Server {
         let early = std::mem::take(&mut link.input);
         self.connections.insert(id, Role::Taking(Taking { socket: link.socket, deposit, unwritten: 0 }));
         self.files.submit(Work::Open { lane: id, deposit, start });
-        self.took(id, &early);
+        self.took(id, early.to_vec());
         self.ready.insert(id);
     }
 
@@ -67,21 +67,22 @@ impl Server {
                 Ok(Some(_)) | Err(_) => return self.drop_connection(id),
             };
             let bytes = self.buffer[..length].to_vec();
-            self.took(id, &bytes);
+            self.took(id, bytes);
         }
         self.ready.insert(id);
     }
 
     /// What has come goes to the broker, and as far as that takes it to the file, before what it asks for is done.
-    fn took(&mut self, id: ConnectionId, bytes: &[u8]) {
+    fn took(&mut self, id: ConnectionId, mut bytes: Vec<u8>) {
         let now = self.now();
-        let taken = self.broker.deposit_input(id, bytes, now);
+        let taken = self.broker.deposit_input(id, &bytes, now);
+        bytes.truncate(taken);
         if let Some(Role::Taking(taking)) = self.connections.get_mut(&id)
             && taken > 0
         {
             taking.unwritten += taken;
             let deposit = taking.deposit;
-            self.files.submit(Work::Write { lane: id, deposit, bytes: bytes[..taken].to_vec() });
+            self.files.submit(Work::Write { lane: id, deposit, bytes });
         }
         self.obey();
     }

@@ -64,6 +64,9 @@ impl Broker {
         let Some(deposit) = self.deposits.get(number) else { return };
         let State::Over(notice) = deposit.state else { return };
         let id = deposit.record.deposit;
+        if !self.is_still(&deposit.record.caller, &deposit.record.caller_key) {
+            return self.end_deposit(number, None, None);
+        }
         let links = self.registry.get(&deposit.record.caller).map(|terminal| terminal.links.clone());
         let mut links = links.unwrap_or_default().into_iter();
         let knows = |link: &ConnectionId| self.net.session(*link).is_some_and(|it| it.frame.is_some());

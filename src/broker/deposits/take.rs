@@ -197,8 +197,11 @@ impl Broker {
         }
         let Some(deposit) = self.deposits.get_mut(number) else { return };
         let (Some(transaction), Some(link)) = (deposit.asked.take(), deposit.link) else { return };
-        let (id, offset, stored, size, frame) =
-            (deposit.record.deposit, deposit.kept, deposit.stored, deposit.record.size, deposit.record.frame);
+        let (id, size) = (deposit.record.deposit, deposit.record.size);
+        let (offset, stored) = (deposit.kept, deposit.stored);
+        // As M19 has told it, which may have changed since the deposit was opened.
+        let frame = self.registry.get(&deposit.record.callee).and_then(|callee| callee.frame);
+        let frame = frame.unwrap_or(deposit.record.frame);
         let part = u32::try_from(deposit.parts.len()).unwrap_or(u32::MAX);
         let framing = Framing::new(frame, size, stored, part, offset);
         let token = self.issue_deposit_lane(number, Role::Take(framing.into()), now);
