@@ -1,7 +1,7 @@
 //! M21 and M22: the callee hears of its deposits and collects them; the depositor hears of it, asks for its own and takes them back.
 
 use super::lanes::Role;
-use super::{DepositNumber, State};
+use super::{Deposit, DepositNumber, State};
 use crate::Secret;
 use crate::broker::control::status;
 use crate::broker::relay::answer;
@@ -106,9 +106,8 @@ impl Broker {
     /// What the callee keeps in mind of a depositor is gone: it is told of the oldest that is there.
     fn tell_next(&mut self, link: ConnectionId, caller: &str) {
         let Some(callee) = self.net.session(link).map(|session| session.identifier.clone()) else { return };
-        let mut waiting = self.deposits.for_callee(&callee);
-        let next = waiting.find(|(_, it)| it.state == State::Whole && *it.record.caller == *caller);
-        let next = next.map(|(number, _)| number);
+        let waits = |it: &Deposit| it.state == State::Whole && *it.record.caller == *caller;
+        let next = self.deposits.for_callee(&callee).find(|(_, it)| waits(it)).map(|(number, _)| number);
         if let Some(number) = next {
             self.tell_callee(number);
         }
