@@ -271,7 +271,9 @@ impl Broker {
             return;
         }
         self.log_deposit(Level::Info, number, |callee| What::DepositOver { callee, notice });
-        let next = self.next_of_pair(number);
+        // Nobody knew any more of one whose notice was all that was left.
+        let was_kept = notice.is_some() || asker.is_some();
+        let next = self.next_of_pair(number).filter(|_| was_kept);
         match notice {
             Some(notice) => {
                 if let Some(deposit) = self.deposits.get_mut(number) {
