@@ -71,11 +71,9 @@ impl Machine<'_> {
         let Some(at) = self.sessions.iter().position(asked) else { return false };
         let session = &mut self.sessions[at];
         let (true, Some(token)) = (answer.accepted, &answer.token) else {
-            // It isn't there any more: the broker tells of it again if it is after all.
-            if let Some(deposit) = session.collects().copied()
-                && self.peers().set_waiting(&deposit, |_| Waiting::Nothing)
-            {
-                self.persist();
+            // It isn't there any more, or this was asked too often.
+            if let Some(deposit) = session.collects().copied() {
+                self.refused_at_broker(&deposit, now);
             }
             self.end_collecting(at, Some(TransferFailure::RefusedByBroker), ClosedCause::OtherEnd);
             return true;
@@ -90,6 +88,15 @@ impl Machine<'_> {
         }
         self.connect_lane(at, 0, now);
         true
+    }
+
+    /// What the broker has told of in this connection is asked for once more.
+    fn refused_at_broker(&mut self, deposit: &DepositId, now: u64) {
+        if self.peers().refused(deposit) {
+            self.persist();
+        } else {
+            self.collect_later(now);
+        }
     }
 
     // --- the lane ------------------------------------------------------------------------------------------------

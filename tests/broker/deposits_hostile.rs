@@ -22,7 +22,13 @@ fn p10_hostile_collectors_get_nothing() {
         (bob, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{}\n", base64(&[1; 16]))),
         (bob, format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{id}\nOffset:5001\n")),
     ] {
-        refused(&world.ask(link, &text));
+        world.send(link, &text);
+        let answers = world.texts(link);
+        refused(&answers[0]);
+        // Only the callee hears what there is instead of what is not.
+        let told = link == bob && text.contains(&base64(&[1; 16]));
+        assert_eq!(answers.len(), if told { 2 } else { 1 }, "{answers:?}");
+        assert!(answers[1..].iter().all(|told| told.starts_with("NOTIFY\nDepositor:alice\n")));
     }
     for link in [eve, alice] {
         assert!(

@@ -543,6 +543,47 @@ fn p11_several_depositors_are_collected_one_after_the_other() {
 }
 
 #[test]
+fn p11_what_was_told_and_is_gone_does_not_hide_another_of_the_same_depositor() {
+    let mut world = pair();
+    world.nodes[1].terminal.set_load(90);
+    let (first, second) = (recording(2_000), recording(3_000));
+    let mut told = Vec::new();
+    for (data, source) in [(&first, b"state 01"), (&second, b"state 02")] {
+        world.nodes[0].deposit = Some(ToDeposit { data: data.clone(), name: NAME, source, hash: None });
+        world.call(0, 1);
+        told.push(kept(&world, 0).unwrap());
+    }
+    assert_eq!(world.nodes[1].terminal.depositors().collect::<Vec<_>>(), [(&identifier("Ia"), &told[0])]);
+    world.nodes[0].terminal.withdraw_deposit(&told[0]).unwrap();
+    world.settle();
+    world.nodes[1].terminal.set_load(0);
+    world.pass(40_000);
+    assert_eq!(world.nodes[1].arrived, [second]);
+    is_over(&world);
+}
+
+#[test]
+fn p11_a_broker_that_hands_over_later_is_asked_again() {
+    let mut world = heard_pair(BrokerConfig::default());
+    let data = recording(2_000);
+    deposited(&mut world, &data);
+    // M22 is lost on its way once, and refused in the broker's place.
+    let mut refused = false;
+    world.listener.edit = Some(Box::new(move |spoken: &Spoken| {
+        if spoken.text.starts_with("NOTIFY\nTransfer Accepted.") && !std::mem::replace(&mut refused, true) {
+            let number = spoken.text.lines().find(|line| line.starts_with("Transaction:")).unwrap();
+            return vec![format!("NOTIFY\nTransfer Refused.\nAnswer:broker\n{number}\nCause:too often\n")];
+        }
+        vec![spoken.text.clone()]
+    }));
+    world.pass(20_000);
+    assert!(world.nodes[1].arrived.is_empty());
+    world.pass(20_000);
+    assert_eq!(world.nodes[1].arrived, [data]);
+    is_over(&world);
+}
+
+#[test]
 fn p10_deposits_are_listed_and_withdrawn_by_their_depositor() {
     let mut world = pair();
     let deposit = deposited(&mut world, &recording(40_000));

@@ -1,7 +1,7 @@
 //! M21 and M22: the callee hears of its deposits and collects them; the depositor hears of it, asks for its own and takes them back.
 
 use super::lanes::Role;
-use super::{DepositNumber, State};
+use super::{Deposit, DepositNumber, State};
 use crate::Secret;
 use crate::broker::control::status;
 use crate::broker::relay::answer;
@@ -94,7 +94,22 @@ impl Broker {
                 let accepted = TransferAnswer { accepted: true, token: Some(token), ..answer(transaction) };
                 self.net.send(link, &Message::TransferAnswer(accepted));
             }
-            Err(cause) => self.refuse_lane(link, transaction, cause),
+            Err(cause) => {
+                self.refuse_lane(link, transaction, cause);
+                if cause == NO_DEPOSIT {
+                    self.tell_next(link, collect.caller);
+                }
+            }
+        }
+    }
+
+    /// What the callee keeps in mind of a depositor is gone: it is told of the oldest that is there.
+    fn tell_next(&mut self, link: ConnectionId, caller: &str) {
+        let Some(callee) = self.net.session(link).map(|session| session.identifier.clone()) else { return };
+        let waits = |it: &Deposit| it.state == State::Whole && *it.record.caller == *caller;
+        let next = self.deposits.for_callee(&callee).find(|(_, it)| waits(it)).map(|(number, _)| number);
+        if let Some(number) = next {
+            self.tell_callee(number);
         }
     }
 
@@ -256,7 +271,9 @@ impl Broker {
             return;
         }
         self.log_deposit(Level::Info, number, |callee| What::DepositOver { callee, notice });
-        let next = self.next_of_pair(number);
+        // Nobody knew any more of one whose notice was all that was left.
+        let was_kept = notice.is_some() || asker.is_some();
+        let next = self.next_of_pair(number).filter(|_| was_kept);
         match notice {
             Some(notice) => {
                 if let Some(deposit) = self.deposits.get_mut(number) {

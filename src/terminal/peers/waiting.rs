@@ -87,6 +87,15 @@ impl Peers<'_> {
         })
     }
 
+    /// The broker doesn't hand it over. The second time it is struck off; `true`: that is to be stored.
+    pub(in crate::terminal) fn refused(&mut self, deposit: &DepositId) -> bool {
+        let mut places = self.places.iter_mut();
+        let Some(peer) = places.find(|peer| peer.waiting.deposit() == Some(deposit)) else { return false };
+        let again = matches!(peer.waiting, Waiting::Told(_));
+        peer.waiting = if again { Waiting::Remembered(*deposit) } else { Waiting::Nothing };
+        !again
+    }
+
     /// Whether it is on the list: what becomes of it is to be stored.
     pub(in crate::terminal) fn set_waiting(
         &mut self,
