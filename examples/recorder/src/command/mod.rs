@@ -4,6 +4,7 @@ pub mod allow;
 pub mod demo;
 pub mod init;
 mod inspect;
+mod leak;
 pub mod outcome;
 mod parts;
 pub mod receive;
@@ -29,6 +30,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Receive(arguments) => receive::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Leak(arguments) => leak::run(arguments),
         Command::Split(arguments) => parts::split(arguments),
         Command::Merge(arguments) => parts::merge(arguments),
         Command::Demo(arguments) => demo::run(arguments),
