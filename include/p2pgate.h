@@ -764,6 +764,14 @@ typedef struct {
   uint64_t bytes;
   // Of these: of I-pictures.
   uint64_t intra_bytes;
+  // Of these: of P-pictures, but for those that complete the frame of an I-field.
+  uint64_t predicted_bytes;
+  // Of these: of P-fields that complete the frame of an I-field.
+  uint64_t second_field_bytes;
+  // Of these: of B-pictures.
+  uint64_t bidirectional_bytes;
+  // Of these: of D-pictures.
+  uint64_t dc_only_bytes;
   // Of these: not video.
   uint64_t not_video_bytes;
   // Of these: undecided, so sealed.

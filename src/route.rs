@@ -1,6 +1,6 @@
 //! Which way a recording's data goes: attribute, size and kind to paths (rows P8, V10a–V10c; steps S2301–S2306).
 
-pub use crate::mpeg::Class;
+pub use crate::mpeg::{Class, Selection};
 
 /// What the owner says of a recording (P8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,10 +9,33 @@ pub enum Attribute {
     Confidential,
     /// All of it straight to the callee, authenticated but readable on the way.
     Public,
-    /// I-pictures (and all that is undecided) encrypted through the broker, the rest direct and readable (V10b).
+    /// What the [`Selection`] says (I-pictures unless the owner wants more) and all that is undecided encrypted through
+    /// the broker, the rest direct and readable (V10b).
     Split,
     /// By size: small recordings encrypted through the broker, large ones encrypted and direct (V10a).
     BySize,
+}
+
+impl Selection {
+    /// Each selection; each seals what those before it seal.
+    pub const EACH: [Self; 4] = [Self::Intra, Self::IntraAndSecondField, Self::Anchors, Self::All];
+
+    /// What owners call it: `intra`, `intra+second-field`, `anchors` or `all`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Intra => "intra",
+            Self::IntraAndSecondField => "intra+second-field",
+            Self::Anchors => "anchors",
+            Self::All => "all",
+        }
+    }
+
+    /// The selection of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::EACH.into_iter().find(|selection| selection.name() == name)
+    }
 }
 
 /// The way that a lane takes.

@@ -98,6 +98,7 @@ fn sending(folder: &Path, file: &Path, attribute: Attribute) -> cli::Send {
         attribute,
         relay_below: None,
         kinds: None,
+        select: None,
         seal_rest: false,
         hash: false,
         json: false,

@@ -71,6 +71,14 @@ pub struct p2pgate_counts_t {
     pub bytes: u64,
     /// Of these: of I-pictures.
     pub intra_bytes: u64,
+    /// Of these: of P-pictures, but for those that complete the frame of an I-field.
+    pub predicted_bytes: u64,
+    /// Of these: of P-fields that complete the frame of an I-field.
+    pub second_field_bytes: u64,
+    /// Of these: of B-pictures.
+    pub bidirectional_bytes: u64,
+    /// Of these: of D-pictures.
+    pub dc_only_bytes: u64,
     /// Of these: not video.
     pub not_video_bytes: u64,
     /// Of these: undecided, so sealed.
@@ -181,6 +189,10 @@ pub unsafe extern "C" fn p2pgate_splitter_counts(
             dc_only: seen.d,
             bytes: seen.total(),
             intra_bytes: seen.bytes(Part::Intra),
+            predicted_bytes: seen.bytes(Part::Predicted),
+            second_field_bytes: seen.bytes(Part::SecondField),
+            bidirectional_bytes: seen.bytes(Part::Bidirectional),
+            dc_only_bytes: seen.bytes(Part::DcOnly),
             not_video_bytes: seen.bytes(Part::NotVideo),
             undecided_bytes: seen.bytes(Part::Undecided),
             container: match splitter.container() {

@@ -1,8 +1,8 @@
 //! P6, P8, V10a, V12, V14: the tables by which a terminal decides.
 
 use p2pgate::load::LoadGate;
-use p2pgate::mpeg::Class;
-use p2pgate::route::{Attribute, Conditions, Path, Protection, Route, Way};
+use p2pgate::mpeg::{Class, Part};
+use p2pgate::route::{Attribute, Conditions, Path, Protection, Route, Selection, Way};
 
 #[test]
 fn p6_the_gate_is_busy_at_its_limit_and_free_again_below_it() {
@@ -61,6 +61,23 @@ fn p8_v10a_v10b_v14_attributes_and_sizes_decide_the_route() {
         let decided = route(attribute, size, relays);
         assert_eq!(decided, Route { sealed, rest }, "{attribute:?} {size} {relays}");
         assert_eq!((decided.way(Class::Sealed), decided.way(Class::Rest)), (sealed, rest));
+    }
+}
+
+#[test]
+fn v10b_selections_have_names_and_each_seals_what_those_before_it_seal() {
+    let names = ["intra", "intra+second-field", "anchors", "all"];
+    assert_eq!(Selection::EACH.map(Selection::name), names);
+    assert_eq!(names.map(Selection::from_name), Selection::EACH.map(Some));
+    for wrong in ["", "Intra", "intra ", "none"] {
+        assert_eq!(Selection::from_name(wrong), None, "{wrong:?}");
+    }
+    let parts =
+        [Part::Undecided, Part::Intra, Part::DcOnly, Part::SecondField, Part::Predicted, Part::Bidirectional];
+    let sealed = |selection| parts.map(|part| part.class(selection, false) == Class::Sealed);
+    for (selection, count) in Selection::EACH.into_iter().zip([3, 4, 5, 6]) {
+        assert_eq!(sealed(selection), [0, 1, 2, 3, 4, 5].map(|part| part < count), "{selection:?}");
+        assert_eq!(Part::NotVideo.class(selection, false), Class::Rest);
     }
 }
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use p2pgate::route::Selection;
 
 /// Shares recordings with permitted recorders.
 #[derive(Parser, Debug)]
@@ -37,7 +39,9 @@ pub enum Command {
     Deposits(Deposits),
     /// Say what an MPEG recording is made of
     Inspect(Inspect),
-    /// Part a recording into its I-pictures (and whatever is undecided) and the rest
+    /// Play the eavesdropper on a split recording: what the pictures in clear show
+    Leak(Leak),
+    /// Part a recording into its I-pictures, or more with --select, and the rest
     Split(Split),
     /// Put the two parts of a recording together again
     Merge(Merge),
@@ -139,6 +143,9 @@ pub struct Send {
     /// With auto: table of kinds, lines of PATTERN confidential|public|split
     #[arg(long, value_name = "FILE")]
     pub kinds: Option<PathBuf>,
+    /// With split: which pictures are sealed; see docs/media-security.md for what the others show [default: intra]
+    #[arg(long, value_name = "PICTURES", value_parser = selections())]
+    pub select: Option<Selection>,
     /// With split: seal what is no video (sound, tables) like the I-pictures; else it goes in clear with P and B
     #[arg(long)]
     pub seal_rest: bool,
@@ -186,12 +193,25 @@ pub struct Inspect {
     pub json: bool,
 }
 
+/// `leak`
+#[derive(Args, Debug)]
+pub struct Leak {
+    /// The recording, MPEG-1 or MPEG-2
+    pub file: PathBuf,
+    /// Folder that leak.json and leak.png go to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
 /// `split`
 #[derive(Args, Debug)]
 pub struct Split {
     /// The recording
     pub file: PathBuf,
-    /// Where the I-pictures and whatever is undecided go
+    /// Which pictures are selected
+    #[arg(long, value_name = "PICTURES", value_parser = selections(), default_value = Selection::Intra.name())]
+    pub select: Selection,
+    /// Where the selected pictures and whatever is undecided go
     #[arg(long, value_name = "A")]
     pub intra: PathBuf,
     /// Where the rest goes
@@ -227,10 +247,16 @@ pub enum Attribute {
     Confidential,
     /// In clear (authenticated), straight to the other recorder
     Public,
-    /// I-pictures and whatever is undecided sealed through the broker, the rest in clear and direct
+    /// I-pictures (more with --select) and whatever is undecided sealed through the broker, the rest in clear and direct
     Split,
     /// By the table of kinds, then by size
     Auto,
+}
+
+/// The names of the selections.
+fn selections() -> impl TypedValueParser<Value = Selection> {
+    PossibleValuesParser::new(Selection::EACH.map(Selection::name))
+        .map(|name| Selection::from_name(&name).unwrap_or_default())
 }
 
 /// Bytes from `10M`, `1GiB`, `500kB` or a plain number. K, M, G, T and KiB, MiB… are powers of 1024, kB, MB… of 1000.

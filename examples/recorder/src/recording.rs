@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use p2pgate::mpeg::{Class, Codec, Container, Counts, MAX_LAG, Part, Selection, Splitter};
+use p2pgate::mpeg::{Class, Codec, Container, Counts, MAX_LAG, Part, Splitter};
 use sha2::{Digest, Sha256};
 
 /// Bytes read at once.
@@ -59,9 +59,9 @@ pub fn unsplittable(container: Container) -> Option<&'static str> {
     }
 }
 
-/// Looks at a recording from end to end. `seal_rest`: what is no video counts as sealed too.
-pub fn scan(file: &File, seal_rest: bool, hash: bool) -> io::Result<Scan> {
-    let mut pieces = Pieces::split(file.try_clone()?, seal_rest, 0, usize::MAX);
+/// Looks at a recording from end to end; `splitter`, new, says what counts as sealed.
+pub fn scan(file: &File, splitter: Splitter, hash: bool) -> io::Result<Scan> {
+    let mut pieces = Pieces::split(file.try_clone()?, splitter, 0, usize::MAX);
     let mut digest = hash.then(Sha256::new);
     let (mut sealed, mut rest) = (0, 0);
     while let Some(piece) = pieces.next()? {
@@ -126,9 +126,8 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// The recording from byte `from` on, split; pieces of `most` bytes at most.
-    pub fn split(file: File, seal_rest: bool, from: u64, most: usize) -> Self {
-        let splitter = Splitter::with(Selection::Intra, seal_rest);
+    /// The recording from byte `from` on, split by `splitter`, which is new; pieces of `most` bytes at most.
+    pub fn split(file: File, splitter: Splitter, from: u64, most: usize) -> Self {
         Self::new(file, splitter, true, from, 0, most)
     }
 

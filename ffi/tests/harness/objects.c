@@ -183,6 +183,10 @@ static void split(size_t length)
     add(1, head, head_length);
     OK(p2pgate_splitter_counts(splitter, &counts));
     CHECK(counts.intra == 2 && counts.predicted == 3 && counts.bidirectional == 5 && counts.bytes == length);
+    CHECK(counts.intra_bytes + counts.predicted_bytes + counts.second_field_bytes + counts.bidirectional_bytes
+              + counts.dc_only_bytes + counts.not_video_bytes + counts.undecided_bytes
+          == length);
+    CHECK(counts.predicted_bytes > 0 && counts.bidirectional_bytes > 0 && counts.second_field_bytes == 0);
     CHECK(counts.container == P2PGATE_CONTAINER_ES && counts.codec == P2PGATE_CODEC_MPEG2 && counts.packet_size == 0);
     CHECK(file_lengths[0] < length / 3 && file_lengths[1] > length / 2);
     OK(p2pgate_splitter_deinit(splitter));

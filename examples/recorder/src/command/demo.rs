@@ -159,6 +159,7 @@ impl Stage {
             attribute: Attribute::Split,
             relay_below: None,
             kinds: None,
+            select: None,
             seal_rest: false,
             hash: true,
             deposit: Some(cli::Deposit::Never),

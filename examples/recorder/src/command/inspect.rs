@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use p2pgate::mpeg::{Codec, Container};
+use p2pgate::mpeg::{Codec, Container, Splitter};
 
 use crate::cli::Inspect;
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ use crate::recording::{Scan, scan};
 pub fn run(arguments: &Inspect) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::local("cannot read", &arguments.file, &error);
     let file = File::open(&arguments.file).map_err(cannot)?;
-    let scan = scan(&file, false, false).map_err(cannot)?;
+    let scan = scan(&file, Splitter::new(), false).map_err(cannot)?;
     if arguments.json {
         say!("{}", json(&scan));
     } else {

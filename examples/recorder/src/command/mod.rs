@@ -5,6 +5,7 @@ pub mod demo;
 mod deposits;
 pub mod init;
 mod inspect;
+mod leak;
 pub mod outcome;
 mod parts;
 pub mod receive;
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Send(arguments) => send::run(arguments),
         Command::Deposits(arguments) => deposits::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Leak(arguments) => leak::run(arguments),
         Command::Split(arguments) => parts::split(arguments),
         Command::Merge(arguments) => parts::merge(arguments),
         Command::Demo(arguments) => demo::run(arguments),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use p2pgate::mpeg::{Class, MergeError, Merger, SegmentWriter, Step};
+use p2pgate::mpeg::{Class, MergeError, Merger, SegmentWriter, Splitter, Step};
 
 use crate::cli::{Merge, Split};
 use crate::failure::{Code, Failure};
@@ -19,7 +19,8 @@ pub fn split(arguments: &Split) -> Result<(), Failure> {
     never_over(&arguments.intra, &[source])?;
     never_over(&arguments.rest, &[source, &arguments.intra])?;
     let cannot = |error: std::io::Error| Failure::local("cannot read", source, &error);
-    let mut pieces = Pieces::split(File::open(source).map_err(cannot)?, false, 0, BUFFER);
+    let splitter = Splitter::with(arguments.select, false);
+    let mut pieces = Pieces::split(File::open(source).map_err(cannot)?, splitter, 0, BUFFER);
     let mut intra = Output::create(&arguments.intra)?;
     let mut rest = Output::create(&arguments.rest)?;
     intra.write(&SegmentWriter::header(Class::Sealed))?;

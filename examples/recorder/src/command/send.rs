@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use p2pgate::identifier::Identifier;
-use p2pgate::mpeg::Class;
+use p2pgate::mpeg::{Class, Selection, Splitter};
 use p2pgate::route::{Attribute as Wanted, Conditions, Path as By, Protection, Route, Way};
 use p2pgate::terminal::{Event, Offer, OfferError, SessionId, TransferFailure};
 use sha2::{Digest, Sha256};
@@ -159,6 +159,7 @@ struct Source {
     /// Names this state of the file.
     tag: [u8; 16],
     wanted: Wanted,
+    selection: Selection,
     seal_rest: bool,
     scan: Scan,
 }
@@ -178,7 +179,8 @@ impl Source {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name: String = name.chars().map(|c| if c.is_control() || c == '\\' { '_' } else { c }).collect();
         let wanted = wanted(arguments, &name)?;
-        let scan = scan(&file, arguments.seal_rest, arguments.hash).map_err(cannot)?;
+        let (selection, seal_rest) = (arguments.select.unwrap_or_default(), arguments.seal_rest);
+        let scan = scan(&file, Splitter::with(selection, seal_rest), arguments.hash).map_err(cannot)?;
         if let Some(why) = unsplittable(scan.container).filter(|_| wanted == Wanted::Split) {
             let text = format!("{} {why}: send it --as confidential", path.display());
             return Err(Failure::new(Code::Usage, text));
@@ -190,8 +192,7 @@ impl Source {
         }
         let mut tag = [0; 16];
         tag.copy_from_slice(&hash.finalize()[..16]);
-        let source =
-            Self { file, path: path.clone(), name, stamp, tag, wanted, seal_rest: arguments.seal_rest, scan };
+        let source = Self { file, path: path.clone(), name, stamp, tag, wanted, selection, seal_rest, scan };
         source.check_unchanged()?;
         Ok(source)
     }
@@ -201,7 +202,9 @@ impl Source {
         let file =
             self.file.try_clone().map_err(|error| Failure::local("cannot read", &self.path, &error))?;
         Ok(match self.wanted {
-            Wanted::Split => Pieces::split(file, self.seal_rest, offset, most),
+            Wanted::Split => {
+                Pieces::split(file, Splitter::with(self.selection, self.seal_rest), offset, most)
+            }
             _ => Pieces::whole(file, offset, most),
         })
     }
@@ -252,8 +255,13 @@ fn wanted(arguments: &Send, name: &str) -> Result<Wanted, Failure> {
         _ if arguments.relay_below.is_some() => return misplaced("--relay-below", "auto"),
         attribute => Some(attribute),
     };
-    if arguments.seal_rest && !matches!(arguments.attribute, Attribute::Split | Attribute::Auto) {
-        return misplaced("--seal-rest", "split");
+    if !matches!(arguments.attribute, Attribute::Split | Attribute::Auto) {
+        if arguments.seal_rest {
+            return misplaced("--seal-rest", "split");
+        }
+        if arguments.select.is_some() {
+            return misplaced("--select", "split");
+        }
     }
     Ok(match attribute {
         Some(Attribute::Confidential) => Wanted::Confidential,
