@@ -6,7 +6,9 @@ use crate::files::{Done, Files, Work};
 use crate::folder::{Folder, fill_random};
 use crate::lanes::{Giving, Taking};
 use crate::links::Link;
+use crate::metrics::Metrics;
 use crate::operators::listen_for_operator;
+use crate::pages::{Pages, Visitor};
 use crate::pair::Pair;
 use crate::socket::Socket;
 use crate::store::{Operation, Sqlite, Store, StoreError, Worker};
@@ -30,7 +32,8 @@ use zeroize::Zeroizing;
 const LISTENER: Token = Token(0);
 const ADMIN: Token = Token(1);
 const WAKER: Token = Token(2);
-const FIRST_CONNECTION: ConnectionId = 3;
+const PAGES: Token = Token(3);
+const FIRST_CONNECTION: ConnectionId = 4;
 
 /// Connections taken in a row before the others get their turn.
 const ACCEPT_TURN: usize = 64;
@@ -48,6 +51,10 @@ pub struct Options {
     pub data: PathBuf,
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where the admin pages are served by HTTP, if anywhere; port 0 takes a free one.
+    pub admin: Option<SocketAddr>,
+    /// Lets [`admin`](Self::admin) be an address that other machines reach. The pages ask for no password, and name who is online.
+    pub admin_exposed: bool,
     /// What it allows: [`Config::max_transfer`] and [`Config::relay`] among others.
     pub config: Config,
     /// How long running lanes and queued answers may take once it is told to stop.
@@ -64,10 +71,23 @@ impl Options {
         Self {
             data: data.into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            admin: None,
+            admin_exposed: false,
             config: Config { max_transfer: 64 << 30, ..Config::default() },
             grace: Duration::from_secs(5),
             lane_idle: Duration::from_secs(600),
             splice: true,
+        }
+    }
+
+    /// Whether the addresses are ones to listen on.
+    ///
+    /// # Errors
+    /// [`Error::Exposed`]: the admin pages would be open to other machines, and nobody has said that they may be.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.admin.filter(|address| !address.ip().to_canonical().is_loopback() && !self.admin_exposed) {
+            Some(address) => Err(Error::Exposed(address)),
+            None => Ok(()),
         }
     }
 }
@@ -125,6 +145,11 @@ pub struct Server {
     /// By the number of the pair's first connection.
     pub(crate) pairs: HashMap<ConnectionId, Pair>,
     pub(crate) clients: HashMap<ConnectionId, Client>,
+    pub(crate) pages: Option<Pages>,
+    pub(crate) visitors: HashMap<ConnectionId, Visitor>,
+    pub(crate) metrics: Metrics,
+    /// It has been told to stop.
+    pub(crate) stopping: bool,
     /// Who can go on without the poll telling anything.
     pub(crate) ready: BTreeSet<ConnectionId>,
     /// Depositors' lanes that wait for the disk.
@@ -163,6 +188,7 @@ impl Server {
         options: Options,
         open: impl FnOnce(&Path) -> Result<Box<dyn Store>, StoreError>,
     ) -> Result<Self, Error> {
+        options.check()?;
         let folder = Folder::new(&options.data);
         folder.create()?;
         let lock = folder.lock(LOCK_PATIENCE)?.ok_or_else(|| Error::Running(options.data.clone()))?;
@@ -201,6 +227,9 @@ impl Server {
         registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(Error::system("poll"))?;
         let mut admin = listen_for_operator(&folder)?;
         registry.register(&mut admin, ADMIN, Interest::READABLE).map_err(Error::system("poll"))?;
+        let pages =
+            options.admin.map(|address| Pages::listen(address, options.admin_exposed, registry, PAGES));
+        let pages = pages.transpose()?;
         let wake = stop.clone();
         let (files, lost) = Files::start(&folder, &deposits, move || wake.wake())?;
         for deposit in deposits {
@@ -224,6 +253,10 @@ impl Server {
             connections: HashMap::new(),
             pairs: HashMap::new(),
             clients: HashMap::new(),
+            pages,
+            visitors: HashMap::new(),
+            metrics: Metrics::new(),
+            stopping: false,
             ready: BTreeSet::new(),
             held_back: BTreeSet::new(),
             deadlines: BTreeSet::new(),
@@ -244,6 +277,11 @@ impl Server {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Where it serves the admin pages.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.pages.as_ref().map(|pages| pages.local)
     }
 
     /// The key that terminals pin.
@@ -291,6 +329,7 @@ impl Server {
             if end.is_none() && self.stop.asked.load(Ordering::Acquire) {
                 tracing::info!("stopping");
                 (self.listener, self.admin) = (None, None);
+                self.stopping = true;
                 end = Some(now.saturating_add(milliseconds(self.grace)));
             }
             if end.is_some_and(|end| end <= now || self.is_quiet()) {
@@ -320,6 +359,7 @@ impl Server {
         match event.token() {
             LISTENER => self.accept(),
             ADMIN => self.accept_operators(),
+            PAGES => self.accept_visitors(),
             WAKER => {}
             Token(number) => {
                 let id = number as ConnectionId;
@@ -335,7 +375,11 @@ impl Server {
                         }
                         return;
                     }
-                    None => {}
+                    None => {
+                        if let Some(visitor) = self.visitors.get_mut(&id) {
+                            visitor.told(event);
+                        }
+                    }
                 }
                 self.ready.insert(id);
             }
@@ -348,6 +392,7 @@ impl Server {
             Some(Role::Joined(pair)) => self.serve_pair(*pair),
             Some(Role::Taking(_)) => self.serve_taking(id),
             Some(Role::Giving(_)) => self.serve_giving(id),
+            None if self.visitors.contains_key(&id) => self.serve_visitor(id),
             None => self.serve_operator(id),
         }
     }
@@ -375,6 +420,7 @@ impl Server {
     fn admit(&mut self, mut socket: Socket, source: SocketAddr) {
         if self.connections.len() >= self.max_connections {
             tracing::debug!(%source, "closed: there are as many connections as there may be");
+            self.metrics.refused("connection", "too many connections");
             return;
         }
         let id = self.number();
@@ -385,6 +431,7 @@ impl Server {
             return;
         }
         tracing::debug!(connection = id, %source, "connected");
+        self.metrics.accepted();
         self.connections.insert(id, Role::Link(Link::new(socket)));
         self.ready.insert(id);
         let now = self.now();
@@ -419,7 +466,10 @@ impl Server {
                 }
                 Event::Splice { first, second, limit, tunnel } => self.join(first, second, limit, tunnel),
                 Event::Cut { first, .. } => self.cut(first),
-                Event::Log(record) => log(&record),
+                Event::Log(record) => {
+                    self.metrics.happened(&record.what);
+                    log(&record);
+                }
             }
         }
     }
@@ -450,7 +500,11 @@ impl Server {
             let outcome = self.worker.outcome();
             let gone = |_| Error::system("keep the store's thread")(io::ErrorKind::BrokenPipe.into());
             let now = self.now();
-            match outcome.map_err(gone)? {
+            let outcome = outcome.map_err(gone)?;
+            if let Some((_, _, stored)) = &outcome {
+                self.metrics.stored(*stored);
+            }
+            match outcome {
                 None => return Ok(()),
                 Some((Asker::Terminal(request), operation, stored)) => {
                     if let (Operation::Terminal(StoreOperation::EndDeposit { deposit, .. }), Stored::Done) =
@@ -483,7 +537,10 @@ impl Server {
                 Some(Role::Joined(pair)) => self.pair_due(*pair, now),
                 Some(Role::Giving(_)) => self.giving_due(id, now),
                 Some(Role::Taking(_)) => {}
-                None => drop(self.clients.remove(&id)),
+                None => {
+                    self.clients.remove(&id);
+                    self.visitors.remove(&id);
+                }
             }
         }
     }
