@@ -18,7 +18,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) check_config: bool,
     /// The folder of the broker's key and store; created if it is not there
-    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700", value_parser = parse_address)]
@@ -134,8 +134,6 @@ impl Serve {
 /// The last of each flag counts.
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Serve, clap::Error> {
     let command = Serve::augment_args(Command::new("serve").no_binary_name(true).args_override_self(true));
-    // A file need not have the folder.
-    let command = command.mut_arg("data", |argument| argument.required(false));
     Serve::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 

@@ -53,7 +53,7 @@ fn metrics_tell_what_happens() {
     let mut six = [0; 6];
     other.read_exact(&mut six).unwrap();
     let answer = bob.ask("QUERY\nIdentifier:bob\nCallee:alice\n");
-    assert!(answer.starts_with("NOTIFY\nCallee not Permitted."), "{answer}");
+    assert!(answer.starts_with("NOTIFY\nPermission Denied."), "{answer}");
     let mut stranger = Terminal::dial(served.address, &served.key, 9);
     assert!(stranger.ask("HELLO\nIdentifier:alice\n").contains("Status:401"));
 
@@ -180,6 +180,25 @@ fn a_broker_that_stops_is_alive_and_not_ready() {
     assert_eq!(get(admin, "/readyz", "503"), "stopping\n");
     drop((one, other));
     assert!(served.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_broker_whose_store_does_not_write_is_not_ready() {
+    let folder = folder();
+    let data = folder.path();
+    let mut served = serve(data);
+    let admin = served.admin();
+    let mut bob = served.enrol(data, "bob", 2);
+    let mut tell = || bob.ask("ADDRESS\nIdentifier:bob\nAddress:0.0.0.0\nPort:4000\n");
+    // Somebody else holds the store.
+    let store = rusqlite::Connection::open(data.join("broker.sqlite")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(tell().contains("Status:503"));
+    assert!(get(admin, "/readyz", "503").starts_with("the store does not write"));
+    assert_eq!(get(admin, "/healthz", "200"), "ok\n");
+    store.execute_batch("ROLLBACK").unwrap();
+    assert!(tell().contains("Status:200"));
+    assert_eq!(get(admin, "/readyz", "200"), "ready\n");
 }
 
 #[test]
