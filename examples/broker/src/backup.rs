@@ -9,14 +9,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Copies the store of a data folder, whose broker may be running, into one file as it is at one moment; a file of that name is replaced once the copy
-/// is whole, verified and on disk. The broker's key and the deposits' files are not in it.
+/// is whole, verified and on disk. The broker's key and the deposits' files are not in it. The store may
+/// be another release's: it is copied before an upgrade.
 ///
 /// # Errors
 /// The store cannot be read, or the file cannot be written.
 pub fn backup(data: &Path, file: &Path) -> Result<(), Error> {
     let path = Folder::new(data).store();
     let unusable = |source| Error::Store { path: path.clone(), source };
-    let store = Sqlite::read(&path).map_err(unusable)?;
+    let store = Sqlite::read_any(&path).map_err(unusable)?;
     let mut temporary = file.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = Path::new(&temporary);

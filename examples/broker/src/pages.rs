@@ -6,7 +6,7 @@ use crate::Error;
 use crate::metrics::Now;
 use crate::page::{NAMED, Status};
 use crate::pair::Pair;
-use crate::server::Server;
+use crate::server::{PAGES, Server};
 use crate::socket::Socket;
 use bytes::{Buf, Bytes};
 use mio::net::{TcpListener, TcpStream};
@@ -31,16 +31,11 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    pub(crate) fn listen(
-        address: SocketAddr,
-        exposed: bool,
-        registry: &Registry,
-        token: Token,
-    ) -> Result<Self, Error> {
+    pub(crate) fn listen(address: SocketAddr, exposed: bool, registry: &Registry) -> Result<Self, Error> {
         let refused = |source| Error::Listen { address, source };
         let mut listener = TcpListener::bind(address).map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
-        registry.register(&mut listener, token, Interest::READABLE).map_err(Error::system("poll"))?;
+        registry.register(&mut listener, PAGES, Interest::READABLE).map_err(Error::system("poll"))?;
         Ok(Self { listener, local, exposed })
     }
 
@@ -170,7 +165,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Server {
     pub(crate) fn accept_visitors(&mut self) {
-        while let Some(Ok((stream, _))) = self.pages.as_ref().map(Pages::accept) {
+        for _ in 0..TURN {
+            let Some(Ok((stream, _))) = self.pages.as_ref().map(Pages::accept) else { return };
             if self.visitors.len() >= MAX_VISITORS {
                 continue;
             }
@@ -184,6 +180,8 @@ impl Server {
                 self.deadlines.insert((self.now().saturating_add(VISITOR_MS), id));
             }
         }
+        // The poll tells only of newer ones.
+        self.ready.insert(PAGES.0 as ConnectionId);
     }
 
     pub(crate) fn serve_visitor(&mut self, id: ConnectionId) {

@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 const LISTENER: Token = Token(0);
 const ADMIN: Token = Token(1);
 const WAKER: Token = Token(2);
-const PAGES: Token = Token(3);
+pub(crate) const PAGES: Token = Token(3);
 const FIRST_CONNECTION: ConnectionId = 4;
 
 /// Connections taken in a row before the others get their turn.
@@ -180,8 +180,7 @@ impl Server {
         registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(Error::system("poll"))?;
         let mut admin = listen_for_operator(&folder)?;
         registry.register(&mut admin, ADMIN, Interest::READABLE).map_err(Error::system("poll"))?;
-        let pages =
-            options.admin.map(|address| Pages::listen(address, options.admin_exposed, registry, PAGES));
+        let pages = options.admin.map(|address| Pages::listen(address, options.admin_exposed, registry));
         let pages = pages.transpose()?;
         let wake = stop.clone();
         let (files, lost) = Files::start(&folder, &deposits, move || wake.wake())?;
@@ -345,6 +344,7 @@ impl Server {
             Some(Role::Joined(pair)) => self.serve_pair(*pair),
             Some(Role::Taking(_)) => self.serve_taking(id),
             Some(Role::Giving(_)) => self.serve_giving(id),
+            None if id == PAGES.0 as ConnectionId => self.accept_visitors(),
             None if self.visitors.contains_key(&id) => self.serve_visitor(id),
             None => self.serve_operator(id),
         }
