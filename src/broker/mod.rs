@@ -146,6 +146,11 @@ impl Broker {
         }
     }
 
+    /// The terminals that have a control link, each with whether it takes questions and grants, in the order of their identifiers' bytes.
+    pub fn online(&self) -> impl Iterator<Item = (&Name, bool)> {
+        self.registry.online()
+    }
+
     /// Brings a terminal back from the store (P13), before there are connections.
     ///
     /// # Errors

@@ -75,6 +75,12 @@ impl Registry {
         self.terminals.len()
     }
 
+    /// Who has a link, and whether it listens.
+    pub fn online(&self) -> impl Iterator<Item = (&Name, bool)> {
+        let linked = self.terminals.iter().filter(|(_, terminal)| !terminal.links.is_empty());
+        linked.map(|(name, terminal)| (name, terminal.listener.is_some()))
+    }
+
     pub fn get(&self, identifier: &str) -> Option<&Terminal> {
         self.terminals.get(identifier)
     }

@@ -52,6 +52,22 @@ pub enum Error {
     /// The text is no identifier (V4).
     #[error("{0}")]
     Identifier(#[from] IdentifierError),
+    /// Verifying the data folder has found so much.
+    #[error("{} has faults, {count} in all: stop the broker and restore it from a backup", .folder.display())]
+    Faults {
+        /// The data folder.
+        folder: PathBuf,
+        /// How many.
+        count: usize,
+    },
+    /// The admin pages would be open to other machines.
+    #[error(
+        "--admin {0} can be reached from other machines and asks for no password: give a loopback address, or --admin-exposed as well"
+    )]
+    Exposed(SocketAddr),
+    /// The settings cannot be used; the text says which, and what to do.
+    #[error("{0}")]
+    Setting(String),
     /// The operator's command was refused; the text says why.
     #[error("{0}")]
     Refused(String),
@@ -72,8 +88,10 @@ impl Error {
     /// The exit code of the command that fails by this: 2 usage, 9 trouble with the data folder, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Identifier(_) => 2,
-            Self::File { .. } | Self::Key(_) | Self::Store { .. } | Self::Failed(_) => 9,
+            Self::Identifier(_) | Self::Exposed(_) | Self::Setting(_) => 2,
+            Self::Faults { .. } | Self::File { .. } | Self::Key(_) | Self::Store { .. } | Self::Failed(_) => {
+                9
+            }
             _ => 1,
         }
     }

@@ -97,6 +97,7 @@ impl Server {
 
     fn remove_pair(&mut self, id: ConnectionId) -> Option<Pair> {
         let pair = self.pairs.remove(&id)?;
+        self.metrics.carried(pair.carried());
         for number in pair.numbers {
             self.drop_connection(number);
         }

@@ -24,6 +24,8 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod backup;
+mod check;
 mod conduit;
 mod error;
 mod files;
@@ -32,13 +34,20 @@ mod joined;
 mod lanes;
 mod links;
 mod listing;
+mod metrics;
 mod operators;
+mod options;
+mod page;
+mod pages;
 mod pair;
 mod server;
 mod socket;
 pub mod store;
 
 pub use admin::{enrol, revoke};
+pub use backup::backup;
+pub use check::check;
 pub use error::Error;
-pub use listing::deposits;
-pub use server::{Options, Server, Stop};
+pub use listing::{Shown, deposits, show, terminals};
+pub use options::Options;
+pub use server::{Server, Stop};

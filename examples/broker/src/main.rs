@@ -1,11 +1,14 @@
 //! The program `p2pgate-broker`.
 #![forbid(unsafe_code)]
 
+mod settings;
+
 use clap::{Args, Parser, Subcommand};
-use p2pgate::broker::{Config, DepositRecord, StoredDeposit};
-use p2pgate_broker::{Error, Options, Server};
+use p2pgate::broker::{DepositRecord, StoredDeposit};
+use p2pgate_broker::store::Terminal;
+use p2pgate_broker::{Error, Server};
+use settings::{Serve, one_line};
 use std::io::{IsTerminal, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -21,63 +24,33 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve terminals. Once ready, prints: listening ADDR key BASE64
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Print a one-time ticket by which a terminal enrols as ID within 7 days
     Enrol(Named),
     /// Print what is deposited: number, depositor, callee, bytes kept, bytes in all, state, hours since it was last written; a tab between them
     Deposits(Data),
     /// Take ID's key, ticket, list and address away; its links and lanes end at once
     Revoke(Named),
-}
-
-#[derive(Args)]
-struct Serve {
-    /// The folder of the broker's key and store; created if it is not there
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// The address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700", value_parser = parse_address)]
-    listen: SocketAddr,
-    /// The largest transfer through the broker: bytes, or 10M, 500MB, 1GiB [default: 64GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    max_transfer: Option<u64>,
-    /// Pass no recordings on: terminals send to each other directly
-    #[arg(long)]
-    no_relay: bool,
-    /// Keep nothing for callees that cannot be called
-    #[arg(long)]
-    no_deposits: bool,
-    /// The largest deposit [default: 16GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    deposit_max: Option<u64>,
-    /// What is kept of one depositor [default: 64GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    deposit_per_caller: Option<u64>,
-    /// What is kept for one callee [default: 64GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    deposit_per_callee: Option<u64>,
-    /// What is kept in all; the disk needs a little more, twice as much at worst [default: 256GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    deposit_total: Option<u64>,
-    /// For how many days a deposit is kept [default: 14]
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=3650))]
-    deposit_days: Option<u64>,
-}
-
-impl Serve {
-    fn limit_deposits(&self, config: &mut Config) {
-        config.deposits = !self.no_deposits;
-        for (limit, given) in [
-            (&mut config.max_deposit, self.deposit_max),
-            (&mut config.max_deposited_per_caller, self.deposit_per_caller),
-            (&mut config.max_deposited_per_callee, self.deposit_per_callee),
-            (&mut config.max_deposited, self.deposit_total),
-            (&mut config.deposit_ms, self.deposit_days.map(|days| days * 24 * 60 * 60 * 1_000)),
-        ] {
-            *limit = given.unwrap_or(*limit);
-        }
-        config.unfinished_deposit_ms = config.unfinished_deposit_ms.min(config.deposit_ms);
-    }
+    /// Print who is enrolled: identifier, key, list's number, its entries, address; a tab between them
+    List(Data),
+    /// Print what is known of ID, a line each: name, tab, value
+    Show(Named),
+    /// Verify the store and the deposits' files: a line for each fault, and exit code 9 if there are any
+    Check {
+        #[command(flatten)]
+        data: Data,
+        /// Read the deposits whole, and compare each part with its digest
+        #[arg(long)]
+        contents: bool,
+    },
+    /// Copy the store into FILE as it is at one moment. Neither the broker's key nor the deposits' files are in it
+    Backup {
+        #[command(flatten)]
+        data: Data,
+        /// The copy; replaced once the new one is whole
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -105,11 +78,15 @@ fn main() -> ExitCode {
     // What this process creates is this user's alone.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let outcome = match cli.command {
-        Command::Serve(serve) => run(serve),
+        Command::Serve(serve) => run(*serve),
         Command::Enrol(named) => p2pgate_broker::enrol(&named.data, &named.identifier)
             .and_then(|ticket| print_line(format_args!("{}", *ticket))),
         Command::Deposits(Data { data }) => list_deposits(&data),
         Command::Revoke(named) => p2pgate_broker::revoke(&named.data, &named.identifier),
+        Command::List(Data { data }) => list(&data),
+        Command::Show(named) => show(&named.data, &named.identifier),
+        Command::Check { data: Data { data }, contents } => check(data, contents),
+        Command::Backup { data: Data { data }, file } => p2pgate_broker::backup(&data, &file),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -126,44 +103,92 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let text = error.to_string();
-    let line: Vec<&str> = text.split_whitespace().collect();
-    eprintln!("p2pgate-broker: {}", line.join(" ").trim_start_matches("error: "));
+    eprintln!("p2pgate-broker: {}", one_line(error));
     ExitCode::from(2)
 }
 
 fn run(serve: Serve) -> Result<(), Error> {
+    let serve = serve.with_file()?;
+    let options = serve.options()?;
+    if serve.check_config {
+        return Ok(());
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     raise_file_limit();
 
-    let mut options = Options::new(&serve.data);
-    serve.limit_deposits(&mut options.config);
-    options.listen = serve.listen;
-    options.config.relay = !serve.no_relay;
-    if let Some(size) = serve.max_transfer {
-        options.config.max_transfer = size;
-    }
     let server = Server::bind(options)?;
     stop_on_signals(&server)?;
     print_line(format_args!("listening {} key {}", server.local_addr(), server.public_key()))?;
+    if let Some(address) = server.admin_addr() {
+        print_line(format_args!("admin {address}"))?;
+    }
     server.run()
 }
 
 fn list_deposits(data: &Path) -> Result<(), Error> {
-    for StoredDeposit { record, kept, complete, notice, age_ms, .. } in p2pgate_broker::deposits(data)? {
-        let state = match (notice, complete) {
-            (Some(_), _) => "over",
-            (None, true) => "waiting",
-            (None, false) => "unfinished",
-        };
-        let number: String = record.deposit.iter().map(|byte| format!("{byte:02x}")).collect();
-        let DepositRecord { caller, callee, size, .. } = record;
-        let hours = age_ms / 3_600_000;
-        print_line(format_args!("{number}\t{caller}\t{callee}\t{kept}\t{size}\t{state}\t{hours}"))?;
+    p2pgate_broker::deposits(data)?.iter().try_for_each(|deposit| print_deposit("", deposit))
+}
+
+fn print_deposit(before: &str, deposit: &StoredDeposit) -> Result<(), Error> {
+    let StoredDeposit { record, kept, complete, notice, age_ms, .. } = deposit;
+    let state = match (notice, complete) {
+        (Some(_), _) => "over",
+        (None, true) => "waiting",
+        (None, false) => "unfinished",
+    };
+    let number: String = record.deposit.iter().map(|byte| format!("{byte:02x}")).collect();
+    let DepositRecord { caller, callee, size, .. } = record;
+    let hours = age_ms / 3_600_000;
+    print_line(format_args!("{before}{number}\t{caller}\t{callee}\t{kept}\t{size}\t{state}\t{hours}"))
+}
+
+fn list(data: &Path) -> Result<(), Error> {
+    for terminal in p2pgate_broker::terminals(data)? {
+        let Terminal { identifier, key, revision, list, .. } = &terminal;
+        let address = addresses(&terminal).into_iter().next().unwrap_or_default();
+        print_line(format_args!("{identifier}\t{key}\t{revision}\t{}\t{address}", list.len()))?;
     }
     Ok(())
+}
+
+/// A terminal's addresses, as `ADDRESS PORT`.
+fn addresses(terminal: &Terminal) -> Vec<String> {
+    let text = terminal.address.as_ref().map(ToString::to_string);
+    text.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn show(data: &Path, identifier: &str) -> Result<(), Error> {
+    let shown = p2pgate_broker::show(data, identifier)?;
+    let print = |name: &str, value: &dyn std::fmt::Display| print_line(format_args!("{name}\t{value}"));
+    print("identifier", &identifier)?;
+    if let Some(seconds) = shown.ticket_seconds {
+        print("ticket for hours", &seconds.div_ceil(3_600))?;
+    }
+    if let Some(terminal) = &shown.terminal {
+        print("key", &terminal.key)?;
+        print("list", &terminal.revision)?;
+        for (entry, key) in &terminal.list {
+            let key = key.as_ref().map_or_else(|| "not enrolled yet".to_owned(), ToString::to_string);
+            print("permits", &format_args!("{entry}\t{key}"))?;
+        }
+        for address in addresses(terminal) {
+            print("address", &address)?;
+        }
+        if let Some(frame) = terminal.frame {
+            print("largest frame", &frame)?;
+        }
+    }
+    shown.deposits.iter().try_for_each(|deposit| print_deposit("deposit\t", deposit))
+}
+
+fn check(data: PathBuf, contents: bool) -> Result<(), Error> {
+    let findings = p2pgate_broker::check(&data, contents)?;
+    for finding in &findings {
+        print_line(format_args!("{finding}"))?;
+    }
+    if findings.is_empty() { Ok(()) } else { Err(Error::Faults { folder: data, count: findings.len() }) }
 }
 
 /// The first SIGTERM or SIGINT stops the server gracefully, the second at once.
@@ -197,33 +222,4 @@ fn print_line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     let printed = writeln!(out, "{line}").and_then(|()| out.flush());
     printed.map_err(|source| Error::System { what: "print", source })
-}
-
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = |cause: &str| format!("{text} is no address to listen on ({cause}): write ADDRESS:PORT");
-    let mut addresses = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
-    addresses.next().ok_or_else(|| wrong("it has none"))
-}
-
-/// Bytes. K, M, G, T and KiB, MiB… are powers of 1024, kB, MB… of 1000; the case does not matter.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text} is no size: write bytes, or 10M, 500MB, 1GiB");
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let unit = unit.to_ascii_lowercase();
-    let (prefix, base) = match unit.strip_suffix("ib").or(unit.strip_suffix('b')) {
-        Some(prefix) if unit.ends_with("ib") => (prefix, 1024),
-        Some(prefix) => (prefix, 1000_u64),
-        None => (unit.as_str(), 1024),
-    };
-    let power = match prefix {
-        "" if !unit.starts_with('i') => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(base.pow(power)).ok_or_else(wrong)
 }

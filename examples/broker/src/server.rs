@@ -6,7 +6,10 @@ use crate::files::{Done, Files, Work};
 use crate::folder::{Folder, fill_random};
 use crate::lanes::{Giving, Taking};
 use crate::links::Link;
+use crate::metrics::Metrics;
 use crate::operators::listen_for_operator;
+use crate::options::Options;
+use crate::pages::{Pages, Visitor};
 use crate::pair::Pair;
 use crate::socket::Socket;
 use crate::store::{Operation, Sqlite, Store, StoreError, Worker};
@@ -21,7 +24,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,7 +33,8 @@ use zeroize::Zeroizing;
 const LISTENER: Token = Token(0);
 const ADMIN: Token = Token(1);
 const WAKER: Token = Token(2);
-const FIRST_CONNECTION: ConnectionId = 3;
+pub(crate) const PAGES: Token = Token(3);
+const FIRST_CONNECTION: ConnectionId = 4;
 
 /// Connections taken in a row before the others get their turn.
 const ACCEPT_TURN: usize = 64;
@@ -40,37 +44,6 @@ const ACCEPT_REST_MS: u64 = 100;
 const OTHER_FILES: u64 = 64;
 /// A starting broker waits so long for an operator's command that is at the store.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How a broker is set up.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The folder of its key and its store. It is created if it is not there.
-    pub data: PathBuf,
-    /// Where it listens; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// What it allows: [`Config::max_transfer`] and [`Config::relay`] among others.
-    pub config: Config,
-    /// How long running lanes and queued answers may take once it is told to stop.
-    pub grace: Duration,
-    /// A joined pair of lanes ends when nothing has moved and nothing was held back for so long.
-    pub lane_idle: Duration,
-    /// Joins lanes by `splice(2)` where the system has it; otherwise, and wherever pipes run out, bytes are copied.
-    pub splice: bool,
-}
-
-impl Options {
-    /// The defaults: 127.0.0.1:7700, transfers up to 64 GiB.
-    pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self {
-            data: data.into(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
-            config: Config { max_transfer: 64 << 30, ..Config::default() },
-            grace: Duration::from_secs(5),
-            lane_idle: Duration::from_secs(600),
-            splice: true,
-        }
-    }
-}
 
 /// Tells a [`Server`] to stop, from any thread.
 #[derive(Clone)]
@@ -125,6 +98,11 @@ pub struct Server {
     /// By the number of the pair's first connection.
     pub(crate) pairs: HashMap<ConnectionId, Pair>,
     pub(crate) clients: HashMap<ConnectionId, Client>,
+    pub(crate) pages: Option<Pages>,
+    pub(crate) visitors: HashMap<ConnectionId, Visitor>,
+    pub(crate) metrics: Metrics,
+    /// It has been told to stop.
+    pub(crate) stopping: bool,
     /// Who can go on without the poll telling anything.
     pub(crate) ready: BTreeSet<ConnectionId>,
     /// Depositors' lanes that wait for the disk.
@@ -163,6 +141,7 @@ impl Server {
         options: Options,
         open: impl FnOnce(&Path) -> Result<Box<dyn Store>, StoreError>,
     ) -> Result<Self, Error> {
+        options.check()?;
         let folder = Folder::new(&options.data);
         folder.create()?;
         let lock = folder.lock(LOCK_PATIENCE)?.ok_or_else(|| Error::Running(options.data.clone()))?;
@@ -201,6 +180,8 @@ impl Server {
         registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(Error::system("poll"))?;
         let mut admin = listen_for_operator(&folder)?;
         registry.register(&mut admin, ADMIN, Interest::READABLE).map_err(Error::system("poll"))?;
+        let pages = options.admin.map(|address| Pages::listen(address, options.admin_exposed, registry));
+        let pages = pages.transpose()?;
         let wake = stop.clone();
         let (files, lost) = Files::start(&folder, &deposits, move || wake.wake())?;
         for deposit in deposits {
@@ -224,6 +205,10 @@ impl Server {
             connections: HashMap::new(),
             pairs: HashMap::new(),
             clients: HashMap::new(),
+            pages,
+            visitors: HashMap::new(),
+            metrics: Metrics::new(),
+            stopping: false,
             ready: BTreeSet::new(),
             held_back: BTreeSet::new(),
             deadlines: BTreeSet::new(),
@@ -244,6 +229,11 @@ impl Server {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Where it serves the admin pages.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.pages.as_ref().map(|pages| pages.local)
     }
 
     /// The key that terminals pin.
@@ -291,6 +281,7 @@ impl Server {
             if end.is_none() && self.stop.asked.load(Ordering::Acquire) {
                 tracing::info!("stopping");
                 (self.listener, self.admin) = (None, None);
+                self.stopping = true;
                 end = Some(now.saturating_add(milliseconds(self.grace)));
             }
             if end.is_some_and(|end| end <= now || self.is_quiet()) {
@@ -320,6 +311,7 @@ impl Server {
         match event.token() {
             LISTENER => self.accept(),
             ADMIN => self.accept_operators(),
+            PAGES => self.accept_visitors(),
             WAKER => {}
             Token(number) => {
                 let id = number as ConnectionId;
@@ -335,7 +327,11 @@ impl Server {
                         }
                         return;
                     }
-                    None => {}
+                    None => {
+                        if let Some(visitor) = self.visitors.get_mut(&id) {
+                            visitor.told(event);
+                        }
+                    }
                 }
                 self.ready.insert(id);
             }
@@ -348,6 +344,8 @@ impl Server {
             Some(Role::Joined(pair)) => self.serve_pair(*pair),
             Some(Role::Taking(_)) => self.serve_taking(id),
             Some(Role::Giving(_)) => self.serve_giving(id),
+            None if id == PAGES.0 as ConnectionId => self.accept_visitors(),
+            None if self.visitors.contains_key(&id) => self.serve_visitor(id),
             None => self.serve_operator(id),
         }
     }
@@ -375,6 +373,7 @@ impl Server {
     fn admit(&mut self, mut socket: Socket, source: SocketAddr) {
         if self.connections.len() >= self.max_connections {
             tracing::debug!(%source, "closed: there are as many connections as there may be");
+            self.metrics.refused("connection", "too many connections");
             return;
         }
         let id = self.number();
@@ -385,6 +384,7 @@ impl Server {
             return;
         }
         tracing::debug!(connection = id, %source, "connected");
+        self.metrics.accepted();
         self.connections.insert(id, Role::Link(Link::new(socket)));
         self.ready.insert(id);
         let now = self.now();
@@ -419,7 +419,10 @@ impl Server {
                 }
                 Event::Splice { first, second, limit, tunnel } => self.join(first, second, limit, tunnel),
                 Event::Cut { first, .. } => self.cut(first),
-                Event::Log(record) => log(&record),
+                Event::Log(record) => {
+                    self.metrics.happened(&record.what);
+                    log(&record);
+                }
             }
         }
     }
@@ -450,7 +453,11 @@ impl Server {
             let outcome = self.worker.outcome();
             let gone = |_| Error::system("keep the store's thread")(io::ErrorKind::BrokenPipe.into());
             let now = self.now();
-            match outcome.map_err(gone)? {
+            let outcome = outcome.map_err(gone)?;
+            if let Some((_, _, stored)) = &outcome {
+                self.metrics.stored(*stored);
+            }
+            match outcome {
                 None => return Ok(()),
                 Some((Asker::Terminal(request), operation, stored)) => {
                     if let (Operation::Terminal(StoreOperation::EndDeposit { deposit, .. }), Stored::Done) =
@@ -483,7 +490,10 @@ impl Server {
                 Some(Role::Joined(pair)) => self.pair_due(*pair, now),
                 Some(Role::Giving(_)) => self.giving_due(id, now),
                 Some(Role::Taking(_)) => {}
-                None => drop(self.clients.remove(&id)),
+                None => {
+                    self.clients.remove(&id);
+                    self.visitors.remove(&id);
+                }
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What must outlast a restart (P13): who is enrolled, permitted lists, addresses, tickets, the index of deposits.
 
+mod care;
 mod deposits;
 mod sqlite;
 mod worker;
 
+pub(crate) use care::Part;
 pub use sqlite::Sqlite;
 pub(crate) use worker::Worker;
 

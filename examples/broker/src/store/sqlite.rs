@@ -49,14 +49,20 @@ impl Sqlite {
     /// # Errors
     /// The file cannot be used, or is of another release's version.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let store = Self::read_any(path)?;
+        let version: i64 = store.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version.cmp(&(MIGRATIONS.len() as i64)) {
             Ordering::Less => Err(StoreError::Earlier(version)),
-            Ordering::Equal => Ok(Self { connection }),
+            Ordering::Equal => Ok(store),
             Ordering::Greater => Err(StoreError::Later(version)),
         }
+    }
+
+    /// The same whatever release has written it, to copy it.
+    pub(crate) fn read_any(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        Ok(Self { connection })
     }
 
     /// Opens the file, creates it for this user alone if there is none, and brings it to this release's version.

@@ -45,6 +45,11 @@ impl<T: Send + 'static> Worker<T> {
         Ok(Self { operations: Some(operations), outcomes, pending: 0, thread: Some(thread) })
     }
 
+    /// Whether half of what may wait for the disk waits.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.pending >= QUEUE / 2
+    }
+
     /// How many operations are not answered yet.
     pub(crate) fn pending(&self) -> usize {
         self.pending

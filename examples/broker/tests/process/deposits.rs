@@ -257,3 +257,45 @@ fn p10_limits_by_flags() {
     let mut bob = hello(&served, "bob", 2, "Listen:1\n");
     assert!(bob.text().starts_with("NOTIFY\nDepositor:alice\n"));
 }
+
+#[test]
+fn p10_check_compares_the_deposits_files_with_the_index() {
+    let folder = folder();
+    let data = folder.path();
+    let served = Served::start(data);
+    prepare(&served, data);
+    let mut alice = hello(&served, "alice", 1, "");
+    let [longer, changed, cut, gone] =
+        [1, 2, 3, 4].map(|source| deposit(&served, &mut alice, &pattern(7, 5_000), source).0);
+    let check = |arguments: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        let output = command.arg("check").arg("--data").arg(data).args(arguments).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(if text.is_empty() { 0 } else { 9 }));
+        text
+    };
+    assert_eq!(check(&["--contents"]), "");
+    // What is not in the index has not been acknowledged.
+    std::fs::File::options().append(true).open(file(data, longer)).unwrap().write_all(b"more").unwrap();
+    let mut bytes = std::fs::read(file(data, changed)).unwrap();
+    let length = bytes.len();
+    bytes[length / 2] ^= 1;
+    std::fs::write(file(data, changed), bytes).unwrap();
+    assert_eq!(check(&[]), "");
+    let name = |id| file(data, id).file_name().unwrap().to_str().unwrap().to_owned();
+    let found = check(&["--contents"]);
+    assert_eq!(found, format!("deposit {}: part 0 is not what was acknowledged\n", name(changed)));
+
+    std::fs::File::options().write(true).open(file(data, cut)).unwrap().set_len(4_000).unwrap();
+    std::fs::remove_file(file(data, gone)).unwrap();
+    let found = check(&[]);
+    let lines: Vec<&str> = found.lines().collect();
+    assert_eq!(lines.len(), 2, "{found}");
+    assert_eq!(lines[0], format!("deposit {}: its file has 4000 bytes, the index {length}", name(cut)));
+    assert!(lines[1].starts_with(&format!("deposit {}: its file cannot be used", name(gone))), "{found}");
+    // The operator sees whose they are.
+    let output = Command::new(PROGRAM).args(["show", "bob", "--data"]).arg(data).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = format!("deposit\t{}\talice\tbob\t5000\t5000\twaiting\t0\n", name(gone));
+    assert!(text.ends_with(&line), "{text}");
+}

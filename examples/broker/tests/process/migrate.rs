@@ -44,6 +44,11 @@ fn p13_a_store_of_version_1_is_brought_forward() {
     assert_eq!(output.status.code(), Some(9));
     assert!(String::from_utf8_lossy(&output.stderr).contains("earlier release"));
 
+    // But it can be kept before it is brought forward.
+    let kept = data.join("kept");
+    let output = command("backup", data, kept.to_str().unwrap());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
     let served = Served::start(data);
     let mut bob = Terminal::dial(served.address, &served.key, 2);
     let welcome = bob.ask("HELLO\nIdentifier:bob\nListen:1\nFrame:2000\n");
@@ -55,4 +60,7 @@ fn p13_a_store_of_version_1_is_brought_forward() {
     assert_eq!(version, 2);
     let frame: i64 = store.query_row("SELECT frame FROM frames", [], |row| row.get(0)).unwrap();
     assert_eq!(frame, 2000);
+    let kept = rusqlite::Connection::open(kept).unwrap();
+    let version: i64 = kept.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
 }

@@ -23,7 +23,7 @@ pub struct Served {
     pub child: Child,
     pub address: SocketAddr,
     pub key: PublicKey,
-    _out: BufReader<ChildStdout>,
+    out: BufReader<ChildStdout>,
 }
 
 impl Served {
@@ -41,12 +41,14 @@ impl Served {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, address, _, key] = words[..] else { panic!("no ready line but {line:?}") };
         assert_eq!(line, format!("listening {address} key {key}\n"));
-        Self {
-            address: address.parse().unwrap(),
-            key: PublicKey::from_base64(key).unwrap(),
-            child,
-            _out: out,
-        }
+        Self { address: address.parse().unwrap(), key: PublicKey::from_base64(key).unwrap(), child, out }
+    }
+
+    /// Where its admin pages are, which it says on its second line.
+    pub fn admin(&mut self) -> SocketAddr {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().strip_prefix("admin ").unwrap().parse().unwrap()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

@@ -1,0 +1,55 @@
+//! How a broker is set up.
+
+use crate::Error;
+use p2pgate::broker::Config;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a broker is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder of its key and its store. It is created if it is not there.
+    pub data: PathBuf,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the admin pages are served by HTTP, if anywhere; port 0 takes a free one.
+    pub admin: Option<SocketAddr>,
+    /// Lets [`admin`](Self::admin) be an address that other machines reach. The pages ask for no password, and name who is online.
+    pub admin_exposed: bool,
+    /// What it allows: [`Config::max_transfer`] and [`Config::relay`] among others.
+    pub config: Config,
+    /// How long running lanes and queued answers may take once it is told to stop.
+    pub grace: Duration,
+    /// A joined pair of lanes ends when nothing has moved and nothing was held back for so long.
+    pub lane_idle: Duration,
+    /// Joins lanes by `splice(2)` where the system has it; otherwise, and wherever pipes run out, bytes are copied.
+    pub splice: bool,
+}
+
+impl Options {
+    /// The defaults: 127.0.0.1:7700, transfers up to 64 GiB.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            admin: None,
+            admin_exposed: false,
+            config: Config { max_transfer: 64 << 30, ..Config::default() },
+            grace: Duration::from_secs(5),
+            lane_idle: Duration::from_secs(600),
+            splice: true,
+        }
+    }
+
+    /// Whether the addresses are ones to listen on.
+    ///
+    /// # Errors
+    /// [`Error::Exposed`]: the admin pages would be open to other machines, and nobody has said that they may be.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.admin.filter(|address| !address.ip().to_canonical().is_loopback() && !self.admin_exposed) {
+            Some(address) => Err(Error::Exposed(address)),
+            None => Ok(()),
+        }
+    }
+}

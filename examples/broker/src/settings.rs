@@ -1,0 +1,210 @@
+//! The settings of `serve`: flags, and a file that has them by the same names.
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Command, FromArgMatches};
+use p2pgate::broker::Config;
+use p2pgate_broker::{Error, Options};
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+/// What `serve` is told.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// A TOML file of these settings by their long names: max-list = 500, no-relay = true, listen = "0.0.0.0:7700". A flag takes precedence
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the settings, and do not serve
+    #[arg(long)]
+    pub(crate) check_config: bool,
+    /// The folder of the broker's key and store; created if it is not there
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700", value_parser = parse_address)]
+    listen: SocketAddr,
+    /// Serve /metrics, /healthz, /readyz and a status page by HTTP at this loopback address. Once ready, prints: admin ADDR
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    admin: Option<SocketAddr>,
+    /// Let --admin be an address that other machines reach. It asks for no password and names who is online
+    #[arg(long)]
+    admin_exposed: bool,
+    /// The largest transfer through the broker: bytes, or 10M, 500MB, 1GiB [default: 64GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_transfer: Option<u64>,
+    /// Pass no recordings on: terminals send to each other directly
+    #[arg(long)]
+    no_relay: bool,
+    /// Connections of all kinds; at most three quarters of the files that the process may open [default: 16384]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    max_connections: Option<u32>,
+    /// Connections that have not got through their handshake [default: 1024]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    max_handshakes: Option<u32>,
+    /// The same from one IPv4 address or IPv6 /64 [default: 256]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    max_handshakes_per_source: Option<u32>,
+    /// Entries of one terminal's list [default: 1000]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    max_list: Option<u32>,
+    /// Queries of one terminal [default: 120]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    queries_per_minute: Option<u32>,
+    /// Lists and addresses that one terminal registers [default: 60]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    registrations_per_minute: Option<u32>,
+    /// Keep nothing for callees that cannot be called
+    #[arg(long)]
+    no_deposits: bool,
+    /// The largest deposit [default: 16GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    deposit_max: Option<u64>,
+    /// What is kept of one depositor [default: 64GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    deposit_per_caller: Option<u64>,
+    /// What is kept for one callee [default: 64GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    deposit_per_callee: Option<u64>,
+    /// What is kept in all; the disk needs a little more, twice as much at worst [default: 256GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    deposit_total: Option<u64>,
+    /// For how many days a deposit is kept [default: 14]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=3650))]
+    deposit_days: Option<u64>,
+}
+
+impl Serve {
+    /// With the settings of its file, over which the flags of this process take precedence.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has what is no setting.
+    pub(crate) fn with_file(self) -> Result<Self, Error> {
+        let Some(file) = &self.config else { return Ok(self) };
+        let in_file = arguments_of(file)?;
+        // By itself first, so that what is wrong with the file is told as such.
+        parse(in_file.iter().cloned()).map_err(|error| wrong(file, &one_line(&error)))?;
+        // Behind the program's name and `serve`.
+        let flags = std::env::args_os().skip(2);
+        parse(in_file.into_iter().chain(flags)).map_err(|error| Error::Setting(one_line(&error)))
+    }
+
+    /// As the server takes them.
+    ///
+    /// # Errors
+    /// There is no data folder, or one address is not to be listened on.
+    pub(crate) fn options(&self) -> Result<Options, Error> {
+        let missing =
+            || Error::Setting("no data folder: give --data DIR, or data in the file of --config".into());
+        let mut options = Options::new(self.data.as_ref().ok_or_else(missing)?);
+        options.listen = self.listen;
+        options.admin = self.admin;
+        options.admin_exposed = self.admin_exposed;
+        options.check()?;
+        self.limit(&mut options.config);
+        Ok(options)
+    }
+
+    fn limit(&self, config: &mut Config) {
+        config.relay = !self.no_relay;
+        config.deposits = !self.no_deposits;
+        for (limit, given) in [
+            (&mut config.max_transfer, self.max_transfer),
+            (&mut config.max_deposit, self.deposit_max),
+            (&mut config.max_deposited_per_caller, self.deposit_per_caller),
+            (&mut config.max_deposited_per_callee, self.deposit_per_callee),
+            (&mut config.max_deposited, self.deposit_total),
+            (&mut config.deposit_ms, self.deposit_days.map(|days| days * 24 * 60 * 60 * 1_000)),
+        ] {
+            *limit = given.unwrap_or(*limit);
+        }
+        config.unfinished_deposit_ms = config.unfinished_deposit_ms.min(config.deposit_ms);
+        for (limit, given) in [
+            (&mut config.max_connections, self.max_connections),
+            (&mut config.max_handshakes, self.max_handshakes),
+            (&mut config.max_handshakes_per_source, self.max_handshakes_per_source),
+            (&mut config.max_list, self.max_list),
+        ] {
+            *limit = given.and_then(|given| usize::try_from(given).ok()).unwrap_or(*limit);
+        }
+        config.queries_per_minute = self.queries_per_minute.unwrap_or(config.queries_per_minute);
+        config.writes_per_minute = self.registrations_per_minute.unwrap_or(config.writes_per_minute);
+    }
+}
+
+/// The last of each flag counts.
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Serve, clap::Error> {
+    let command = Serve::augment_args(Command::new("serve").no_binary_name(true).args_override_self(true));
+    Serve::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+/// A file's settings, as the flags that they stand for.
+fn arguments_of(file: &Path) -> Result<Vec<OsString>, Error> {
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(file, &error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+        wrong(file, &format!("line {line}: {}", error.message()))
+    })?;
+    let known = Serve::augment_args(Command::new("serve"));
+    let mut arguments = Vec::new();
+    for (name, value) in table {
+        let setting = |argument: &clap::Arg| argument.get_long() == Some(&name);
+        let own = ["config", "check-config"].contains(&&*name);
+        let Some(setting) = known.get_arguments().find(|argument| setting(argument) && !own) else {
+            return Err(wrong(file, &format!("there is no setting {name}: see serve --help")));
+        };
+        let switch = !setting.get_action().takes_values();
+        match value {
+            toml::Value::Boolean(true) if switch => arguments.push(format!("--{name}").into()),
+            toml::Value::Boolean(false) if switch => {}
+            toml::Value::String(text) if !switch => arguments.push(format!("--{name}={text}").into()),
+            toml::Value::Integer(number) if !switch => arguments.push(format!("--{name}={number}").into()),
+            _ if switch => return Err(wrong(file, &format!("{name} is true or false"))),
+            _ => return Err(wrong(file, &format!("{name} is a number or a text in quotation marks"))),
+        }
+    }
+    Ok(arguments)
+}
+
+fn wrong(file: &Path, cause: &str) -> Error {
+    Error::Setting(format!("{}: {cause}", file.display()))
+}
+
+/// What clap has to say, on one line.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+fn count() -> RangedU64ValueParser<u32> {
+    RangedU64ValueParser::new().range(1..)
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |cause: &str| format!("{text} is no address to listen on ({cause}): write ADDRESS:PORT");
+    let mut addresses = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
+    addresses.next().ok_or_else(|| wrong("it has none"))
+}
+
+/// Bytes. K, M, G, T and KiB, MiB… are powers of 1024, kB, MB… of 1000; the case does not matter.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text} is no size: write bytes, or 10M, 500MB, 1GiB");
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let unit = unit.to_ascii_lowercase();
+    let (prefix, base) = match unit.strip_suffix("ib").or(unit.strip_suffix('b')) {
+        Some(prefix) if unit.ends_with("ib") => (prefix, 1024),
+        Some(prefix) => (prefix, 1000_u64),
+        None => (unit.as_str(), 1024),
+    };
+    let power = match prefix {
+        "" if !unit.starts_with('i') => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(base.pow(power)).ok_or_else(wrong)
+}
