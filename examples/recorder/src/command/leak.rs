@@ -92,7 +92,7 @@ struct Seen {
     figures: [(Summary, Summary); 4],
     /// Pictures whose references are there, and pictures that came out of the decoder.
     expected: usize,
-    decoded: usize,
+    decoded: Option<usize>,
     picture: Option<Picture>,
 }
 
@@ -122,7 +122,7 @@ fn eavesdrop(path: &Path, bytes: Vec<u8>, container: Container, out: &Path) -> R
     };
     let original = write("original", None)?;
     let mut seen =
-        Seen { size, figures: Default::default(), expected: stream.frames(), decoded: 0, picture: None };
+        Seen { size, figures: Default::default(), expected: stream.frames(), decoded: None, picture: None };
     // The selections that leave different pictures in clear, and what they show.
     let mut views: Vec<(Selection, Vec<bool>, PathBuf)> = Vec::new();
     let mut most = f64::MIN;
@@ -192,7 +192,7 @@ fn compare(
         ));
     }
     seen.figures[at] = (figures, greys);
-    seen.decoded = number;
+    seen.decoded = Some(number);
     Ok(gains)
 }
 
@@ -270,11 +270,13 @@ fn print(report: &Value, seen: Option<&Seen>) {
         number(&pictures["p"]),
         number(&pictures["b"])
     );
-    if let Some(seen) = seen.filter(|seen| seen.expected != seen.decoded) {
+    if let Some(seen) = seen
+        && let Some(decoded) = seen.decoded.filter(|decoded| *decoded != seen.expected)
+    {
         say!(
             "of {} pictures {} came out of the decoder: where it left some out, the others are compared out of step",
             seen.expected,
-            seen.decoded
+            decoded
         );
     }
     say!(
