@@ -92,7 +92,7 @@ struct Seen {
     figures: [(Summary, Summary); 4],
     /// Pictures whose references are there, and pictures that came out of the decoder.
     expected: usize,
-    decoded: usize,
+    decoded: Option<usize>,
     picture: Option<Picture>,
 }
 
@@ -122,9 +122,12 @@ fn eavesdrop(path: &Path, bytes: Vec<u8>, container: Container, out: &Path) -> R
     };
     let original = write("original", None)?;
     let mut seen =
-        Seen { size, figures: Default::default(), expected: stream.frames(), decoded: 0, picture: None };
+        Seen { size, figures: Default::default(), expected: stream.frames(), decoded: None, picture: None };
     // The selections that leave different pictures in clear, and what they show.
     let mut views: Vec<(Selection, Vec<bool>, PathBuf)> = Vec::new();
+    // The PNG shows a picture that every view shows, if there is any in clear.
+    let mut shown = Selection::EACH.map(|selection| stream.in_clear(selection)).into_iter().rev();
+    let shown = shown.find(|clear| clear.contains(&true)).unwrap_or_default();
     let mut most = f64::MIN;
     for (at, selection) in Selection::EACH.into_iter().enumerate() {
         let clear = stream.in_clear(selection);
@@ -139,10 +142,10 @@ fn eavesdrop(path: &Path, bytes: Vec<u8>, container: Container, out: &Path) -> R
         }
         let path = write(selection.name(), Some(selection))?;
         let gains = compare(&mut seen, at, &original, &path, &clear)?;
-        // The first selection leaves most in clear; its most telling picture is shown.
+        // The first selection leaves most in clear; its most telling picture it is.
         if views.is_empty() {
             for (number, gain) in gains {
-                if gain > most {
+                if shown[number] && gain > most {
                     most = gain;
                     seen.picture = Some(Picture { number, selections: Vec::new() });
                 }
@@ -192,7 +195,7 @@ fn compare(
         ));
     }
     seen.figures[at] = (figures, greys);
-    seen.decoded = number;
+    seen.decoded = Some(number);
     Ok(gains)
 }
 
@@ -270,11 +273,13 @@ fn print(report: &Value, seen: Option<&Seen>) {
         number(&pictures["p"]),
         number(&pictures["b"])
     );
-    if let Some(seen) = seen.filter(|seen| seen.expected != seen.decoded) {
+    if let Some(seen) = seen
+        && let Some(decoded) = seen.decoded.filter(|decoded| *decoded != seen.expected)
+    {
         say!(
             "of {} pictures {} came out of the decoder: where it left some out, the others are compared out of step",
             seen.expected,
-            seen.decoded
+            decoded
         );
     }
     say!(

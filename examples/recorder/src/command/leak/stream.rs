@@ -132,8 +132,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Reads an MPEG-1 or MPEG-2 video elementary stream. Pictures whose references are not in it are left out, with it of no picture
-    /// can be said how it would have looked.
+    /// Reads an MPEG-1 or MPEG-2 video elementary stream, up to where the pictures change their size. Pictures whose
+    /// references are not in it are left out.
     pub fn read(bytes: Vec<u8>) -> Self {
         let runs = runs(&bytes);
         let pictures = pictures(&bytes, &runs);
@@ -215,9 +215,10 @@ impl Stream {
                     && (second.coding.kind == B) == (first.coding.kind == B)
             };
             let count = 1 + usize::from(self.pictures.get(at + 1).is_some_and(other_field));
-            let now = Some((first.sequence.width, first.sequence.height));
-            if size != now {
-                (size, anchors) = (now, 0);
+            let now = (first.sequence.width, first.sequence.height);
+            if *size.get_or_insert(now) != now {
+                // Pictures of another size can't be compared in one go.
+                break;
             }
             let is_b = first.coding.kind == B;
             let needs = match first.coding.kind {
