@@ -47,12 +47,12 @@ fn main() {
         // After a call from the first to the second, said by each party on the other links.
         let who = number as u8;
         let called = [0, 1, 1];
-        write("terminal", number, &[&called, &[who, 3, who, who / 4], text, &[0xff, 0, 11, 0, who, 8, 90]].concat());
+        write("terminal", number, &[&called[..], &[who, 3, who, who / 4], text, &[0xff, 0, 11, 0, who, 8, 90]].concat());
         let spoken = [1, 1, 0, 0, 7, who % 8, 0, who % 6, who];
-        write("terminal", 100 + number, &[&spoken, text, &[0xff, 0, 1, 1, 0, 11, 1, 0, 5, who, 1, 1, 3, 2]].concat());
+        write("terminal", 100 + number, &[&spoken[..], text, &[0xff, 0, 1, 1, 0, 11, 1, 0, 5, who, 1, 1, 3, 2]].concat());
         // A query that the callee answers twice, then the text.
         let asked = [0, 4, 1, 3, 1, 5, 0, 1, 5, 0];
-        write("broker", number, &[&asked, &[who, 0], text, &[0xff, who, 10, 0, 20], &[0x80; 20]].concat());
+        write("broker", number, &[&asked[..], &[who, 0], text, &[0xff, who, 10, 0, 20], &[0x80; 20]].concat());
         // Made, connected, opened, shaken hands, welcomed; then the text.
         let online = [&[0, 200, 0, 0, 200, 1, 0, 200, 2, 0, 200, 4, 0, 200, 4, 0, 200, 6][..], TEXTS[1].as_bytes(), &[0xff]];
         let call = b"\0\xc8\x0bIb\xff\0\xc8\x04\0\xc8\x06";
