@@ -47,23 +47,65 @@ fn main() {
         // After a call from the first to the second, said by each party on the other links.
         let who = number as u8;
         let called = [0, 1, 1];
-        write("terminal", number, &[&called[..], &[who, 3, who, who / 4], text, &[0xff, 0, 11, 0, who, 8, 90]].concat());
+        write(
+            "terminal",
+            number,
+            &[&called[..], &[who, 3, who, who / 4], text, &[0xff, 0, 11, 0, who, 8, 90]].concat(),
+        );
         let spoken = [1, 1, 0, 0, 7, who % 8, 0, who % 6, who];
-        write("terminal", 100 + number, &[&spoken[..], text, &[0xff, 0, 1, 1, 0, 11, 1, 0, 5, who, 1, 1, 3, 2]].concat());
+        write(
+            "terminal",
+            100 + number,
+            &[&spoken[..], text, &[0xff, 0, 1, 1, 0, 11, 1, 0, 5, who, 1, 1, 3, 2]].concat(),
+        );
         // A query that the callee answers twice, then the text.
         let asked = [0, 4, 1, 3, 1, 5, 0, 1, 5, 0];
-        write("broker", number, &[&asked[..], &[who, 0], text, &[0xff, who, 10, 0, 20], &[0x80; 20]].concat());
+        write(
+            "broker",
+            number,
+            &[&asked[..], &[who, 0], text, &[0xff, who, 10, 0, 20], &[0x80; 20]].concat(),
+        );
         // Made, connected, opened, shaken hands, welcomed; then the text.
-        let online = [&[0, 200, 0, 0, 200, 1, 0, 200, 2, 0, 200, 4, 0, 200, 4, 0, 200, 6][..], TEXTS[1].as_bytes(), &[0xff]];
+        let online = [
+            &[0, 200, 0, 0, 200, 1, 0, 200, 2, 0, 200, 4, 0, 200, 4, 0, 200, 6][..],
+            TEXTS[1].as_bytes(),
+            &[0xff],
+        ];
         let call = b"\0\xc8\x0bIb\xff\0\xc8\x04\0\xc8\x06";
         write("abi", number, &[&online.concat(), &call[..], text, &[0xff, 0, 200, 4, 0, 200, who]].concat());
     }
     for number in 0..6_u8 {
-        write("link", number.into(), &[&[number % 2, 0, 5], &b"hello"[..], &[number / 2, 0, number, 3, 9, 0, 2, 1, 1], &[0; 12]].concat());
-        write("lane", number.into(), &[&[number % 2, number / 2, 1, 0, 0, 0, 9], &b"recording"[..], &[number, 2, 3, 4]].concat());
-        write("part", number.into(), &[&[number, 9, 200, 1, 1, 0, 8], &b"12345678\0\x05a.mpg"[..], &[0, number * 9, number / 3]].concat());
+        write(
+            "link",
+            number.into(),
+            &[&[number % 2, 0, 5], &b"hello"[..], &[number / 2, 0, number, 3, 9, 0, 2, 1, 1], &[0; 12]]
+                .concat(),
+        );
+        write(
+            "lane",
+            number.into(),
+            &[&[number % 2, number / 2, 1, 0, 0, 0, 9], &b"recording"[..], &[number, 2, 3, 4]].concat(),
+        );
+        write(
+            "part",
+            number.into(),
+            &[&[number, 9, 200, 1, 1, 0, 8], &b"12345678\0\x05a.mpg"[..], &[0, number * 9, number / 3]]
+                .concat(),
+        );
     }
-    write("blob", 0, &[&[2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x81, 2][..], b"Ib", &[7; 32], &[0x41, 2], b"Ic", &[8; 16]].concat());
+    write(
+        "blob",
+        0,
+        &[
+            &[2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0x81, 2][..],
+            b"Ib",
+            &[7; 32],
+            &[0x41, 2],
+            b"Ic",
+            &[8; 16],
+        ]
+        .concat(),
+    );
     write("blob", 1, &[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 2, 1, b'X']);
     write("blob", 2, b"192.0.2.1 7000\n2001:db8::1 7001\nexample.org 0");
 }

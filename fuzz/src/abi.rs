@@ -69,7 +69,14 @@ impl World {
         // SAFETY: all of it is there.
         unsafe {
             p2pgate_terminal_init(
-                storage, WORDS, SESSIONS, PEERS, &config, seed.as_ptr(), seed.as_ptr(), new_seed.as_mut_ptr(),
+                storage,
+                WORDS,
+                SESSIONS,
+                PEERS,
+                &config,
+                seed.as_ptr(),
+                seed.as_ptr(),
+                new_seed.as_mut_ptr(),
             )
         }
     }
@@ -82,7 +89,9 @@ impl World {
         for _ in 0..200 {
             let mut event = MaybeUninit::<p2pgate_event_t>::uninit();
             // SAFETY: the storage and the event are there.
-            if known(unsafe { p2pgate_terminal_poll_event(self.terminal(), event.as_mut_ptr()) }) != P2PGATE_OK {
+            if known(unsafe { p2pgate_terminal_poll_event(self.terminal(), event.as_mut_ptr()) })
+                != P2PGATE_OK
+            {
                 return;
             }
             // SAFETY: success has written it.
@@ -126,7 +135,8 @@ impl World {
         let mut message = link.sent[used..used + total].to_vec();
         link.shaken = true;
         let max = MaxRecord::new(4_096).unwrap();
-        let Ok(mut handshake) = Handshake::control_responder(&preamble, &broker(), max, [self.drawn; 32]) else {
+        let Ok(mut handshake) = Handshake::control_responder(&preamble, &broker(), max, [self.drawn; 32])
+        else {
             return;
         };
         if handshake.read(&mut message).is_err() {
@@ -228,7 +238,11 @@ fn act(world: &mut World, input: &mut Input<'_>) {
                 P2PGATE_OK
             }
             8 => {
-                world.links.get_mut(at).into_iter().for_each(|link| link.to.extend_from_slice(input.counted()));
+                world
+                    .links
+                    .get_mut(at)
+                    .into_iter()
+                    .for_each(|link| link.to.extend_from_slice(input.counted()));
                 world.deliver(at);
                 P2PGATE_OK
             }
@@ -239,7 +253,13 @@ fn act(world: &mut World, input: &mut Input<'_>) {
             10 => {
                 let result = p2pgate_terminal_accepted(t, now, &mut number);
                 if result == P2PGATE_OK {
-                    world.links.push(Link { number, sent: vec![], to: vec![], transport: None, shaken: true });
+                    world.links.push(Link {
+                        number,
+                        sent: vec![],
+                        to: vec![],
+                        transport: None,
+                        shaken: true,
+                    });
                 }
                 result
             }
@@ -250,7 +270,8 @@ fn act(world: &mut World, input: &mut Input<'_>) {
             12 => {
                 let (name, key) = (input.bytes(), [input.byte(); 32]);
                 let key = if key[0] == 0 { core::ptr::null() } else { key.as_ptr() };
-                let entry = p2pgate_entry_t { identifier: name.as_ptr().cast(), identifier_length: name.len(), key };
+                let entry =
+                    p2pgate_entry_t { identifier: name.as_ptr().cast(), identifier_length: name.len(), key };
                 let none = core::ptr::null();
                 match input.below(3) {
                     0 => p2pgate_terminal_permit(t, &entry, 1, none, 0),

@@ -36,7 +36,9 @@ fn told(world: &World, text: &[u8]) -> String {
 /// Who has whom on its list, by the store.
 fn lists(world: &World) -> BTreeSet<(String, String)> {
     let lists = world.store.lists.iter();
-    lists.flat_map(|(owner, (_, list))| list.keys().map(|name| (owner.to_string(), name.to_string()))).collect()
+    lists
+        .flat_map(|(owner, (_, list))| list.keys().map(|name| (owner.to_string(), name.to_string())))
+        .collect()
 }
 
 fn name_of(world: &World, text: &str, line: &str) -> Option<String> {
@@ -77,7 +79,8 @@ pub fn check(input: &[u8]) {
                 );
             }
             5 => {
-                let answers = ["STATUS Acceptable.", "STATUS Busy.", "Request Accepted.", "Permission Denied."];
+                let answers =
+                    ["STATUS Acceptable.", "STATUS Busy.", "Request Accepted.", "Permission Denied."];
                 for question in world.texts(link) {
                     if world::has(&question, "Transaction") {
                         let number = value(&question, "Transaction").to_owned();

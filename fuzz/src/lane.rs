@@ -18,8 +18,7 @@ pub fn check(input: &[u8]) {
     header(input);
     let mut input = Input(input);
     let suite = [Suite::Aes128CtrHmacSha256_80, Suite::Aes128GcmSha256_128][input.below(2)];
-    let (mut sealer, mut opener) =
-        (LaneSealer::new(suite, 1, &[4; 32]), LaneOpener::new(suite, 1, &[4; 32]));
+    let (mut sealer, mut opener) = (LaneSealer::new(suite, 1, &[4; 32]), LaneOpener::new(suite, 1, &[4; 32]));
     while !input.is_empty() {
         let kind = [Kind::Sealed, Kind::Clear, Kind::End][input.below(3)];
         let place =

@@ -136,7 +136,9 @@ pub fn check(input: &[u8]) {
             let place = &world.nodes[node];
             assert!(place.events.len() - counts[node] < 3_000, "{node} has ever more to tell");
             for event in &place.events[counts[node]..] {
-                let (Event::Expected { session } | Event::Connected { session, .. }) = event else { continue };
+                let (Event::Expected { session } | Event::Connected { session, .. }) = event else {
+                    continue;
+                };
                 let Some(peer) = place.terminal.peer(*session) else { continue };
                 if let Event::Expected { .. } = event {
                     let pair = (node, peer.as_str().to_owned());
@@ -184,13 +186,19 @@ fn act(world: &mut World, input: &mut Input<'_>, tampering: &RefCell<Tampering>)
         5 | 6 => {
             // Once more what was said before, to the same or another, as it was or altered.
             let count = world.listener.texts.len();
-            let Some(spoken) = world.listener.texts.get(input.number() as usize % count.max(1)).cloned() else {
+            let Some(spoken) = world.listener.texts.get(input.number() as usize % count.max(1)).cloned()
+            else {
                 return;
             };
             let to = if input.below(4) == 0 { PARTIES[input.below(4)] } else { &spoken.to };
             let texts = match input.below(2) {
                 0 => vec![spoken.text.clone()],
-                _ => alter(&spoken.text, input.below(6), input.below(16), told(world, input.bytes()).as_bytes()),
+                _ => alter(
+                    &spoken.text,
+                    input.below(6),
+                    input.below(16),
+                    told(world, input.bytes()).as_bytes(),
+                ),
             };
             for text in texts {
                 say(world, &spoken.from, to, &text);
