@@ -93,12 +93,12 @@ fn told(world: &World, text: &[u8]) -> String {
 }
 
 fn say(world: &mut World, from: &str, to: &str, text: &str) {
-    let open = world.pipes.values().rev().find_map(|pipe| {
-        let tap = pipe.tap.as_ref().filter(|_| !pipe.dead)?;
-        let side = tap.names.iter().position(|name| name == to)?;
-        (tap.names[1 - side] == from).then(|| tap.is_open())
+    let open = world.pipes.values().any(|pipe| {
+        let Some(tap) = pipe.tap.as_ref().filter(|tap| !pipe.dead && tap.is_open()) else { return false };
+        let side = tap.names.iter().position(|name| name == to);
+        side.is_some_and(|side| tap.names[1 - side] == from)
     });
-    if open == Some(true) {
+    if open {
         world.say(from, to, text);
     }
 }
