@@ -18,5 +18,5 @@ fn packet(pid: u16, section: &[u8]) -> Vec<u8> {
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let head = [packet(0, PAT), packet(0x100, PMT)].concat();
-    p2pgate_fuzz::check_packets(&head, input);
+    p2pgate_fuzz::splitter::check_packets(&head, input);
 });

@@ -203,7 +203,7 @@ impl World {
     /// Says a text to `to` in the name of `from`, on the link between them (needs taps).
     pub fn say(&mut self, from: &str, to: &str, text: &str) {
         let found = self.pipes.iter_mut().rev().find_map(|(id, pipe)| {
-            let tap = pipe.tap.as_mut().filter(|_| !pipe.dead)?;
+            let tap = pipe.tap.as_mut().filter(|tap| !pipe.dead && tap.is_open())?;
             let side = tap.names.iter().position(|name| name == to)?;
             (tap.names[1 - side] == from).then_some((*id, side))
         });

@@ -89,6 +89,11 @@ impl Tap {
         out
     }
 
+    /// Texts can be said in between.
+    pub fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open(..))
+    }
+
     /// What somebody in between says to one end.
     pub fn say(&mut self, to: usize, text: &str) -> Vec<u8> {
         let Stage::Open(a, b) = &mut self.stage else { panic!("the link is not open") };
@@ -112,7 +117,7 @@ impl Tap {
                 }
                 let Some(text) = texts.first() else { return false };
                 let mut buffer = [0; 2_048];
-                let length = to_first.write(text.as_bytes(), &mut buffer).unwrap();
+                let Ok(length) = to_first.write(text.as_bytes(), &mut buffer) else { return false };
                 out[0].extend(&buffer[..length]);
                 self.stage = Stage::Open(to_first.finish().unwrap(), to_second.finish().unwrap());
                 true
@@ -179,7 +184,8 @@ impl Tap {
             }
             Preamble::Peer { handle, .. } => {
                 let (caller, callee) = (self.names[0].clone(), self.names[1].clone());
-                let psk = listener.psks[&handle];
+                // A grant that was altered on its way is known to neither.
+                let Some(&psk) = listener.psks.get(&handle) else { return false };
                 let (first_key, second_key) = (first.public_key(), second.public_key());
                 let grant = |psk, remote| (handle, remote, Psk::new(psk));
                 let (handle, remote, key) = grant(psk, first_key);
@@ -188,7 +194,7 @@ impl Tap {
                 let mut responder =
                     Handshake::peer_responder(&preamble, &second, &to_caller, max, listener.ephemeral())
                         .unwrap();
-                let range = responder.read(&mut message).unwrap();
+                let Ok(range) = responder.read(&mut message) else { return false };
                 let texts = listener.hear(&caller, &callee, &message[range]);
                 let Some(text) = texts.first() else { return false };
                 let (_, remote, key) = grant(listener.wrong_psk.unwrap_or(psk), second_key);
@@ -197,7 +203,7 @@ impl Tap {
                     PeerGrant { handle, caller: &caller, callee: &callee, remote: &remote, psk: &key };
                 let mut initiator =
                     Handshake::peer_initiator(&own, &to_callee, max, listener.ephemeral()).unwrap();
-                let length = initiator.write(text.as_bytes(), &mut buffer).unwrap();
+                let Ok(length) = initiator.write(text.as_bytes(), &mut buffer) else { return false };
                 (responder, initiator, length)
             }
             Preamble::Lane { .. } => return true,

@@ -1,0 +1,4 @@
+//! The broker behind decryption.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| p2pgate_fuzz::broker::check(input));

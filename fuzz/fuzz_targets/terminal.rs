@@ -1,0 +1,4 @@
+//! Terminals behind decryption.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| p2pgate_fuzz::terminal::check(input));
