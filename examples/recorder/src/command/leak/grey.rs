@@ -1,5 +1,7 @@
 //! A picture of mid-grey in the syntax of MPEG-1 and MPEG-2 (ISO/IEC 11172-2, 13818-2).
 
+#![allow(clippy::unusual_byte_groupings)] // a group of bits is a code of the syntax
+
 use super::stream::{Coding, Sequence};
 
 const INTRA: u32 = 1;
