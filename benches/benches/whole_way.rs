@@ -99,6 +99,7 @@ fn sending(folder: &Path, file: &Path, attribute: Attribute) -> cli::Send {
         relay_below: None,
         kinds: None,
         select: None,
+        deposit: Some(cli::Deposit::Never),
         seal_rest: false,
         hash: false,
         json: false,
