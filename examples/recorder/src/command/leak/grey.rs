@@ -29,15 +29,16 @@ pub fn picture(out: &mut Vec<u8>, sequence: &Sequence, coding: &Coding) {
     for row in 1..=sequence.rows(coding.structure).min(LAST_SLICE) {
         start(out, row as u8);
         // The quantiser, 1, and no extra information.
-        bits.put(0b00001_0, 6);
+        bits.put(0b00001, 5);
+        bits.put(0, 1);
         for _ in 0..sequence.width.div_ceil(16) {
             // The next macroblock, intra; each block has a DC that differs by nothing from the mid-grey that a slice begins with, and no more.
-            bits.put(0b1_1, 2);
+            bits.put(0b11, 2);
             for _ in 0..4 {
-                bits.put(0b100_10, 5);
+                bits.put(0b10010, 5);
             }
             for _ in 0..sequence.chroma_blocks {
-                bits.put(0b00_10, 4);
+                bits.put(0b0010, 4);
             }
         }
         bits.flush(out);
