@@ -4,6 +4,7 @@ use crate::input::Input;
 use p2pgate::link::{
     Handle, Handshake, MaxRecord, Parsed, PeerGrant, Preamble, Psk, PublicKey, Record, SecretKey, record,
 };
+use sha2::{Digest, Sha256};
 
 const HANDLE: Handle = [5; 16];
 
@@ -75,7 +76,8 @@ pub fn check(input: &[u8]) {
     let mut input = Input(input);
     let input = &mut input;
     let control = input.below(2) == 0;
-    let (caller, callee) = (SecretKey::new([1; 32]), SecretKey::new([2; 32]));
+    // Other keys for each input: the fuzzer sees what is compared, and finds the tags of keys that stay.
+    let (caller, callee) = (SecretKey::new(Sha256::digest(input.0).into()), SecretKey::new([2; 32]));
     let keys: [PublicKey; 2] = [caller.public_key(), callee.public_key()];
     let psk = Psk::new([3; 32]);
     let grant = |remote| PeerGrant { handle: HANDLE, caller: "Ia", callee: "Ib", remote, psk: &psk };
