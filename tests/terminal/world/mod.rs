@@ -100,6 +100,8 @@ pub struct World {
     pub shelf: Shelf,
     /// Not 0: everything happens in random order and portions.
     pub rng: u64,
+    /// Some of what can be done is being done, see [`World::stir`].
+    pub stirring: bool,
     /// Output buffers are as small as can be.
     pub narrow: bool,
     /// How often a node said `Blocked`, and the most bytes it left lying then.
@@ -136,6 +138,7 @@ impl World {
             keys: BTreeMap::new(),
             shelf: Shelf::default(),
             rng: 0,
+            stirring: false,
             narrow: false,
             waited: 0,
             most_held: 0,
@@ -322,7 +325,10 @@ impl World {
     /// Runs until nothing moves, without letting time pass.
     pub fn settle(&mut self) {
         for _ in 0..200_000 {
-            let moved = (self.rng != 0 && self.stir()) || self.step();
+            self.stirring = self.rng != 0;
+            let stirred = self.stirring && self.stir();
+            self.stirring = false;
+            let moved = stirred || self.step();
             if !moved {
                 return;
             }

@@ -298,7 +298,8 @@ impl World {
     fn closed(&mut self, id: u64, side: usize, moved: bool) -> bool {
         let now = self.now;
         let pipe = self.pipes.get_mut(&id).unwrap();
-        let unread = !pipe.held[side].is_empty() && !pipe.closing[side] && moved;
+        // In a random order others may yet do what this end waits for.
+        let unread = !pipe.held[side].is_empty() && !pipe.closing[side] && (moved || self.stirring);
         if !pipe.closing[1 - side] || !pipe.to[side].is_empty() || pipe.dead || unread {
             return false;
         }
