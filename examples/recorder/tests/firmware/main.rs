@@ -29,7 +29,7 @@ fn recording(stage: &Stage, bytes: usize) -> (String, String) {
     (path.to_str().unwrap().to_owned(), hash)
 }
 
-/// A broker, anna, and the device ben, which is ready.
+/// A broker, a caller, and the device, which is ready.
 fn scene(permitted: &[&str]) -> Option<(Stage, Device)> {
     let image = image::built()?;
     let stage = Stage::new();
