@@ -23,7 +23,8 @@ fn authority(folder: &Path, ca: &str, names: &[(&str, &str)]) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![(*host).to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, *name);
-        fs::write(folder.join(format!("{name}.pem")), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+        fs::write(folder.join(format!("{name}.pem")), params.signed_by(&key, &issuer).unwrap().pem())
+            .unwrap();
         fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
     }
 }
