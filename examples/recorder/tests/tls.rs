@@ -1,4 +1,6 @@
 //! The broker by TLS (V7), and a certificate in a ticket's place (V5).
+//!
+//! The recorder in C takes OpenSSL's headers and `make`; `P2PGATE_OPENSSL=required` makes it an error that they are missing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -6,7 +8,8 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use common::{Stage, TEST_CARD, TEST_CARD_BYTES, same};
 use p2pgate_broker::{Options, Secured, TlsFiles};
@@ -170,4 +173,79 @@ fn v5_a_certificate_enrols_its_name_and_no_other() {
     let mut clara = stage.receive("clara", &[]);
     stage.send("ben", "clara", TEST_CARD, &[]);
     assert!(same(Path::new(TEST_CARD), clara.received()));
+}
+
+/// The recorder in C with TLS, if it can be built here.
+fn c_recorder() -> Option<PathBuf> {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let probe = Command::new("sh")
+        .args(["-c", "echo '#include <openssl/ssl.h>' | cc -E - && make --version && pkg-config --version"])
+        .output()
+        .unwrap();
+    if !probe.status.success() {
+        assert!(std::env::var_os("P2PGATE_OPENSSL").is_none(), "{probe:?}");
+        println!("left out: OpenSSL's headers, make or pkg-config are not installed");
+        return None;
+    }
+    let (prefix, program) = (scratch.join("tls-prefix"), scratch.join("c-recorder-tls"));
+    let mut install = Command::new("sh");
+    install.arg(root.join("ffi/install.sh")).args(["--static-only", "--prefix"]).arg(&prefix);
+    install.env("CARGO", env!("CARGO")).env("CARGO_TARGET_DIR", scratch.parent().unwrap());
+    let output = install.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut make = Command::new("make");
+    make.arg("-C").arg(root.join("examples/c")).args(["-B", "STATIC=1", "TLS=1"]);
+    make.arg(format!("PROGRAM={}", program.display())).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    let output = make.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    Some(program)
+}
+
+#[test]
+fn v7_a_recorder_in_c_by_openssl() {
+    let Some(program) = c_recorder() else { return };
+    let stage = Stage::with(secured);
+    init(&stage, "anna");
+    let state = stage.path("carla");
+    let run = |verb: &str, arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.arg(verb).arg("--state").arg(&state).args(arguments);
+        command
+    };
+    let ticket = p2pgate_broker::enrol(&stage.path("broker"), "carla").unwrap().to_string();
+    let with = |ca: &str| {
+        let mut arguments = by_tls(&stage, "carla", ca);
+        arguments.extend(["--ticket".to_owned(), ticket.clone()]);
+        arguments
+    };
+    let wrong = with("others.pem");
+    let output = run("init", &wrong.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(7) && said.contains("TLS with the broker fails"), "{said}");
+    let right = with("house.pem");
+    let output = run("init", &right.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(run("allow", &["--create", "anna"]).status().unwrap().success());
+    stage.done("anna", "allow", &["--create", "carla"]);
+
+    let large = stage.path("large.bin");
+    let bytes: Vec<u8> = (0..3_000_000_u32).flat_map(|number| (number % 251).to_le_bytes()).collect();
+    fs::write(&large, &bytes).unwrap();
+    let large = large.to_str().unwrap();
+    let mut anna = stage.receive("anna", &[]);
+    assert!(run("send", &["--to", "anna", large]).status().unwrap().success());
+    assert!(same(Path::new(large), anna.received()));
+    drop(anna);
+
+    let out = stage.path("carla-received");
+    let mut receive = run("receive", &["--listen", "127.0.0.1:0", "--once", "--out"]);
+    let mut receiving = receive.arg(&out).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(receiving.stdout.take().unwrap());
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut lines, &mut ready).unwrap();
+    assert!(ready.starts_with("ready "), "{ready}");
+    stage.send("anna", "carla", large, &[]);
+    assert!(receiving.wait().unwrap().success());
+    assert!(same(Path::new(large), out.join("large.bin")));
 }
