@@ -6,17 +6,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-.}
 command -v dpkg-deb >/dev/null || { echo "deb.sh: dpkg-deb is missing: apt-get install dpkg" >&2; exit 1; }
 
+out=$(cd "$out" && pwd)
 cd "$here/../.."
 ${CARGO:-cargo} build --release -p p2pgate-broker
 version=$(${CARGO:-cargo} pkgid -p p2pgate-broker | sed 's/.*[#@]//')
-target=${CARGO_TARGET_DIR:-target}
-cd - >/dev/null
+program=${CARGO_TARGET_DIR:-target}/release/p2pgate-broker
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 chmod 755 "$root"
-install -D -m 755 "$here/../../$target/release/p2pgate-broker" "$root/usr/bin/p2pgate-broker" 2>/dev/null ||
-    install -D -m 755 "$target/release/p2pgate-broker" "$root/usr/bin/p2pgate-broker"
+install -D -m 755 "$program" "$root/usr/bin/p2pgate-broker"
 install -D -m 644 "$here/p2pgate-broker.toml" "$root/etc/p2pgate-broker.toml"
 install -D -m 644 "$here/p2pgate-broker.socket" "$root/lib/systemd/system/p2pgate-broker.socket"
 mkdir -p "$root/DEBIAN" "$root/usr/share/doc/p2pgate-broker"
