@@ -34,7 +34,7 @@ pub use event::{
 pub use log::{Level, LogRecord, Outcome, What};
 
 use crate::entropy::Entropy;
-use crate::identifier::IdentifierError;
+use crate::identifier::{Identifier, IdentifierError};
 use crate::link::{MaxRecord, Parsed, Preamble, PublicKey, Record, SecretKey, record};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -44,7 +44,7 @@ use core::net::{IpAddr, SocketAddr};
 use deposits::Deposits;
 use grants::Grants;
 use lanes::Lanes;
-use limits::source_of;
+use limits::{Source, source_of};
 use query::{Query, QueryId};
 use registration::Pending;
 use registry::Registry;
@@ -69,8 +69,8 @@ pub struct Broker {
     key: SecretKey,
     entropy: Entropy,
     net: Net,
-    /// Handshakes by source, and in all.
-    sources: BTreeMap<IpAddr, usize>,
+    /// What comes from where, and handshakes in all.
+    sources: BTreeMap<IpAddr, Source>,
     handshakes: usize,
     registry: Registry,
     queries: BTreeMap<QueryId, Query>,
@@ -132,6 +132,12 @@ impl Broker {
         &self.config
     }
 
+    /// Other limits, from now on. What is over them already stays until it ends by itself.
+    pub fn set_config(&mut self, config: Config) {
+        self.net.max_output = config.max_output;
+        self.config = config;
+    }
+
     /// How much there is of what.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -176,16 +182,26 @@ impl Broker {
     /// A connection was accepted from `source`. One too many is closed at once.
     pub fn connected(&mut self, connection: ConnectionId, source: SocketAddr, now: u64) {
         let deadline = now.saturating_add(self.config.handshake_deadline_ms);
-        let here = self.sources.entry(source_of(source)).or_insert(0);
-        *here += 1;
+        let here = self.sources.entry(source_of(source)).or_default();
+        here.connections += 1;
+        here.handshakes += 1;
         self.handshakes += 1;
-        let too_many = *here > self.config.max_handshakes_per_source
+        let too_many = here.handshakes > self.config.max_handshakes_per_source
+            || here.connections > self.config.max_connections_per_source
             || self.handshakes > self.config.max_handshakes
             || self.net.connections.len() >= self.config.max_connections;
         self.net.connections.insert(connection, Connection::new(source, deadline));
         self.timers.arm(deadline, Timer::Connection(connection));
         if too_many {
             self.refuse(connection, What::TooMany, now);
+        }
+    }
+
+    /// A certificate around the connection, such as TLS has, has proven that its other end is `identifier`. That enrols the connection's key without a
+    /// ticket if none is enrolled for it (V5); a key that is enrolled stays.
+    pub fn certified(&mut self, connection: ConnectionId, identifier: &Identifier) {
+        if let Some(connection) = self.net.connections.get_mut(&connection) {
+            connection.certified = Some(identifier.as_str().into());
         }
     }
 
@@ -284,6 +300,13 @@ impl Broker {
             self.timers.disarm(gone.armed, Timer::Connection(connection));
             if gone.counted {
                 self.free_slot(gone.source);
+            }
+            let source = source_of(gone.source);
+            if let Some(here) = self.sources.get_mut(&source) {
+                here.connections = here.connections.saturating_sub(1);
+                if here.connections == 0 {
+                    self.sources.remove(&source);
+                }
             }
             match gone.state {
                 State::Lane(pair) => self.lane_ended(pair, connection),
@@ -387,12 +410,8 @@ impl Broker {
 
     fn free_slot(&mut self, source: SocketAddr) {
         self.handshakes = self.handshakes.saturating_sub(1);
-        let source = source_of(source);
-        if let Some(here) = self.sources.get_mut(&source) {
-            *here = here.saturating_sub(1);
-            if *here == 0 {
-                self.sources.remove(&source);
-            }
+        if let Some(here) = self.sources.get_mut(&source_of(source)) {
+            here.handshakes = here.handshakes.saturating_sub(1);
         }
     }
 

@@ -23,6 +23,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accept;
 mod admin;
 mod backup;
 mod check;
@@ -43,11 +44,12 @@ mod pair;
 mod server;
 mod socket;
 pub mod store;
+mod tls;
 
 pub use admin::{enrol, revoke};
 pub use backup::backup;
 pub use check::check;
 pub use error::Error;
 pub use listing::{Shown, deposits, show, terminals};
-pub use options::Options;
-pub use server::{Server, Stop};
+pub use options::{Options, Secured, TlsFiles};
+pub use server::{Reload, Server, Stop};

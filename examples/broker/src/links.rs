@@ -3,9 +3,9 @@
 use crate::files::Work;
 use crate::server::{Role, Server};
 use crate::socket::Socket;
+use crate::tls::Tls;
 use bytes::{Buf, Bytes};
 use p2pgate::broker::{ConnectionId, MAX_INPUT, Next};
-use std::net::Shutdown;
 
 /// Reads of one connection in a row, of [`MAX_INPUT`] bytes each, before the others get their turn.
 const READS: usize = 4;
@@ -19,8 +19,9 @@ pub(crate) struct Link {
     pub(crate) input: Bytes,
     output: Bytes,
     pub(crate) phase: Phase,
-    /// Whether anything was ever sent.
+    /// Whether anything was ever sent, and came.
     spoken: bool,
+    heard: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,14 @@ pub(crate) enum Phase {
 
 impl Link {
     pub(crate) fn new(socket: Socket) -> Self {
-        Self { socket, input: Bytes::new(), output: Bytes::new(), phase: Phase::Talking, spoken: false }
+        Self {
+            socket,
+            input: Bytes::new(),
+            output: Bytes::new(),
+            phase: Phase::Talking,
+            spoken: false,
+            heard: false,
+        }
     }
 
     pub(crate) fn has_unsent(&self) -> bool {
@@ -71,6 +79,11 @@ impl Server {
             if link.phase != Phase::Talking {
                 continue;
             }
+            if !std::mem::replace(&mut link.heard, true)
+                && let Some(identifier) = link.socket.tls.as_ref().and_then(Tls::identifier)
+            {
+                self.broker.certified(id, &identifier);
+            }
             let input = self.broker.handle_input(id, &mut self.buffer[..length], now);
             link.input = Bytes::copy_from_slice(&self.buffer[input.consumed..length]);
             match input.next {
@@ -92,6 +105,11 @@ impl Server {
     pub(crate) fn flush(&mut self, id: ConnectionId) {
         loop {
             let Some(Role::Link(link)) = self.connections.get_mut(&id) else { return };
+            match link.socket.push() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => return self.drop_connection(id),
+            }
             if link.output.is_empty() {
                 let mut queued = Vec::new();
                 if link.phase == Phase::Lingering || !self.broker.poll_transmit(id, &mut queued) {
@@ -130,10 +148,11 @@ impl Server {
 
     fn linger(&mut self, id: ConnectionId) {
         let Some(link) = self.link(id) else { return };
-        if !link.spoken || link.socket.stream.shutdown(Shutdown::Write).is_err() {
-            return self.drop_connection(id);
+        match link.socket.finish() {
+            Ok(true) if link.spoken => link.phase = Phase::Lingering,
+            Ok(false) if link.spoken => return,
+            _ => return self.drop_connection(id),
         }
-        link.phase = Phase::Lingering;
         self.ready.insert(id);
     }
 

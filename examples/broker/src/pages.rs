@@ -13,7 +13,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token, event::Event};
 use p2pgate::broker::ConnectionId;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// Connections at a time, how long one may take, and the most that one may send.
 const MAX_VISITORS: usize = 16;
@@ -88,7 +88,7 @@ impl Visitor {
                 Some(length) => answer.advance(length),
             }
             if answer.is_empty() {
-                self.socket.stream.shutdown(Shutdown::Write)?;
+                self.socket.finish()?;
             }
         }
         let mut buffer = [0; 1024];
@@ -171,7 +171,7 @@ impl Server {
                 continue;
             }
             let id = self.number();
-            let mut socket = Socket::new(stream);
+            let mut socket = Socket::new(stream, None);
             let interest = Interest::READABLE | Interest::WRITABLE;
             let token = Token(id as usize);
             if self.poll.registry().register(&mut socket.stream, token, interest).is_ok() {
