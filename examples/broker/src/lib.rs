@@ -31,6 +31,7 @@ mod conduit;
 mod error;
 mod files;
 mod folder;
+mod history;
 mod joined;
 mod lanes;
 mod links;

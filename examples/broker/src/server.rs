@@ -5,6 +5,7 @@ use crate::accept::{Door, Given};
 use crate::admin::{Client, Command, answer};
 use crate::files::{Done, Files, Work};
 use crate::folder::{Folder, fill_random};
+use crate::history::History;
 use crate::lanes::{Giving, Taking};
 use crate::links::Link;
 use crate::metrics::Metrics;
@@ -118,6 +119,7 @@ pub struct Server {
     pub(crate) pages: Option<Pages>,
     pub(crate) visitors: HashMap<ConnectionId, Visitor>,
     pub(crate) metrics: Metrics,
+    pub(crate) history: History,
     /// It has been told to stop.
     pub(crate) stopping: bool,
     /// Who can go on without the poll telling anything.
@@ -230,6 +232,7 @@ impl Server {
             pages,
             visitors: HashMap::new(),
             metrics: Metrics::new(),
+            history: History::new(),
             stopping: false,
             ready: BTreeSet::new(),
             held_back: BTreeSet::new(),
@@ -338,7 +341,8 @@ impl Server {
         }
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         let rested = self.resting.first().map(|(at, _)| *at);
-        let due = [self.broker.poll_timeout(), deadline, rested, self.accept_again, end];
+        let minute = self.pages.as_ref().map(|_| self.history.due());
+        let due = [self.broker.poll_timeout(), deadline, rested, minute, self.accept_again, end];
         let due = due.into_iter().flatten().min()?;
         // The poll counts in whole milliseconds as well: one more, lest it wakes just before.
         Some(Duration::from_millis(due.saturating_sub(self.now()).saturating_add(1)))
@@ -500,6 +504,9 @@ impl Server {
     }
 
     fn look_after(&mut self, now: u64) {
+        if self.pages.is_some() {
+            self.note_minute(now);
+        }
         while let Some((at, id)) = self.resting.first().copied().filter(|(at, _)| *at <= now) {
             self.resting.remove(&(at, id));
             self.ready.insert(id);
