@@ -124,6 +124,9 @@ pub struct Receive {
     /// Address that callers are told instead (port forwarding); 0.0.0.0:PORT = wherever the broker sees this recorder
     #[arg(long, value_name = "ADDR")]
     pub announce: Option<SocketAddr>,
+    /// Have the router open a port for callers from outside (UPnP IGD), and tell them of it; it is closed again within an hour
+    #[arg(long)]
+    pub map_port: bool,
     /// Be busy from this processor load on, in per cent; 0 = always busy [default: busy by sessions only]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub load_limit: Option<u8>,

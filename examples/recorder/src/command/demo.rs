@@ -213,6 +213,7 @@ impl Callee {
             announce: None,
             load_limit: None,
             sessions: 1,
+            map_port: false,
             once: false,
         };
         let mut receiver = ReceiveLoop::start_watched(&arguments, watch(CALLEE, Some(events.clone())))?;
