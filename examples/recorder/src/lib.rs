@@ -20,6 +20,8 @@ pub mod kinds;
 pub mod load;
 pub mod names;
 pub mod node;
+pub mod outgoing;
 pub mod progress;
 pub mod recording;
+pub mod sharing;
 pub mod state;

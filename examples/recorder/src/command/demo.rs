@@ -208,6 +208,7 @@ impl Callee {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             announce: None,
             load_limit: None,
+            share: None,
             sessions: 1,
             once: false,
         };

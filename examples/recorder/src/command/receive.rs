@@ -18,6 +18,7 @@ use crate::incoming::{Description, Incoming, Refusal};
 use crate::load::LoadMeter;
 use crate::node::{Node, Role, Sink, Watch};
 use crate::progress::Bars;
+use crate::sharing::Sharing;
 use crate::state::{Lock, State};
 
 /// Once busy by load, free again this far below the limit, in per cent.
@@ -64,6 +65,7 @@ pub struct ReceiveLoop {
     name: String,
     node: Node,
     inbox: Inbox,
+    sharing: Option<Sharing>,
     load: Option<LoadMeter>,
     stored_sender: Sender<Stored>,
     stored: Receiver<Stored>,
@@ -146,6 +148,8 @@ impl ReceiveLoop {
         let (terminal, _) = node.terminal();
         // One address is never too many.
         let _ = terminal.listen_at(&[announced]);
+        let share = arguments.share.as_deref();
+        let sharing = share.map(|folder| Sharing::start(folder, &mut node)).transpose()?;
         go_online(&mut node)?;
         let (stored_sender, stored) = mpsc::channel();
         let mut receiver = Self {
@@ -153,6 +157,7 @@ impl ReceiveLoop {
             name: identity.identifier.as_str().to_owned(),
             node,
             inbox: Inbox { folder: arguments.out.clone(), open: HashMap::new(), bars: Bars::default() },
+            sharing,
             load: arguments.load_limit.map(|_| LoadMeter::default()),
             stored_sender,
             stored,
@@ -179,9 +184,18 @@ impl ReceiveLoop {
         if let Some(percent) = self.load.as_mut().and_then(LoadMeter::poll) {
             self.node.terminal().0.set_load(percent);
         }
-        let patience = if self.storing > 0 { longest.min(Duration::from_millis(5)) } else { longest };
+        let waits = self.storing > 0 || self.sharing.as_ref().is_some_and(Sharing::is_preparing);
+        let mut patience = if waits { longest.min(Duration::from_millis(5)) } else { longest };
+        if let Some(sharing) = &mut self.sharing
+            && sharing.turn(&mut self.node, &mut self.inbox.bars)
+        {
+            patience = Duration::ZERO;
+        }
         self.node.turn(patience, &mut self.inbox)?;
         while let Some(event) = self.node.event() {
+            if let Some(sharing) = &mut self.sharing {
+                sharing.take(&mut self.node, &mut self.inbox.bars, &event);
+            }
             self.take(event)?;
         }
         self.take_stored()
@@ -343,6 +357,9 @@ impl ReceiveLoop {
                 // If the sender is gone meanwhile, the recording is here all the same.
                 let told = terminal.stored(session, Ok(()), now).is_ok();
                 self.collected(deposit.filter(|_| told))?;
+                if let Some(sharing) = &self.sharing {
+                    sharing.arrived(&path, &self.inbox.bars);
+                }
                 Ok(Some(Received { session, path, bytes, from }))
             }
             Err(Unstored { cause, error }) => {
