@@ -41,7 +41,8 @@ pub struct Sharing {
 enum Stage {
     /// The answer to this question is being made.
     Preparing(u64),
-    Sending(Outgoing),
+    /// The recording is on its way to this recorder.
+    Sending(Outgoing, String),
 }
 
 /// What the thread that opens a recording, and looks at it, has found.
@@ -85,7 +86,7 @@ impl Sharing {
             Event::Connected { session, tunnel: true } => drop(self.tunnels.insert(session)),
             Event::Wanted { session } => self.prepare(node, session),
             Event::Ready { session, offset } => {
-                let Some(Stage::Sending(outgoing)) = self.sessions.get_mut(&session) else { return };
+                let Some(Stage::Sending(outgoing, _)) = self.sessions.get_mut(&session) else { return };
                 bars.begin(session.number(), &outgoing.source.name, outgoing.source.bytes);
                 if let Err(failure) = outgoing.ready(node, session, offset) {
                     give_up(node, bars, session, &failure);
@@ -93,10 +94,9 @@ impl Sharing {
             }
             Event::Delivered { session } => {
                 bars.end(session.number());
-                let Some(Stage::Sending(outgoing)) = self.sessions.remove(&session) else { return };
+                let Some(Stage::Sending(outgoing, peer)) = self.sessions.remove(&session) else { return };
                 let Outgoing { source: Source { name, bytes, .. }, sent, .. } = &outgoing;
                 let Sent { direct_clear, direct_sealed, relay_sealed } = sent;
-                let peer = node.terminal().0.peer(session).map(ToString::to_string).unwrap_or_default();
                 if outgoing.source.is_kept() {
                     say!(
                         "sent {name} bytes {bytes} to {peer}: {direct_clear} direct in clear, {direct_sealed} direct and sealed, {relay_sealed} sealed through the broker"
@@ -145,7 +145,7 @@ impl Sharing {
         }
         let mut more = false;
         for (&session, stage) in &mut self.sessions {
-            let Stage::Sending(outgoing) = stage else { continue };
+            let Stage::Sending(outgoing, _) = stage else { continue };
             match outgoing.pump(node, session, STRIDE) {
                 Ok(Some(place)) => bars.advance(session.number(), place),
                 Ok(None) => {}
@@ -169,6 +169,8 @@ impl Sharing {
         }
         self.sessions.remove(&session);
         let (terminal, now) = node.terminal();
+        // Still known when the session is over by the time that its events are taken.
+        let peer = terminal.peer(session).map(ToString::to_string).unwrap_or_default();
         let refused = match found {
             Ok(Found::Source { source, remark }) => {
                 if let Some(remark) = remark {
@@ -176,7 +178,7 @@ impl Sharing {
                 }
                 let mut outgoing = Outgoing::new(source, RELAY_BELOW, terminal.broker_relays());
                 match outgoing.offer(node, session, self.tunnels.contains(&session)) {
-                    Ok(()) => drop(self.sessions.insert(session, Stage::Sending(outgoing))),
+                    Ok(()) => drop(self.sessions.insert(session, Stage::Sending(outgoing, peer))),
                     // The session is over already; its event says why.
                     Err(OfferError::NotOpen) => {}
                     Err(error) => bars.say(&format!("{} cannot be sent: {error}", outgoing.source.name)),
