@@ -209,9 +209,14 @@ impl Outgoing {
         Ok(())
     }
 
-    /// There was a start.
-    pub fn has_begun(&self) -> bool {
-        self.pieces.is_some()
+    /// Without a tunnel some of it would go straight to the other recorder.
+    pub fn wants_direct(&self) -> bool {
+        self.wanted != self.wanted.tunnelled()
+    }
+
+    /// Not all of it has gone out.
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// There is something to seal now.

@@ -4,6 +4,7 @@ pub mod allow;
 mod attribute;
 pub mod demo;
 mod deposits;
+mod direct;
 mod fetch;
 pub mod init;
 mod inspect;

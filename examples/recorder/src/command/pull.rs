@@ -6,6 +6,7 @@ use std::time::Duration;
 use p2pgate::identifier::Identifier;
 use p2pgate::terminal::{CallError, Event, FetchError, OfflineCause, SessionId};
 
+use super::direct::Direct;
 use super::init::parse_identifier;
 use super::{Tries, go_online, outcome, rest};
 use crate::failure::{Code, Failure};
@@ -70,21 +71,39 @@ impl Pull<'_> {
             }
             Err(error) => return Err(Failure::new(Code::Usage, error.to_string())),
         };
-        let result = self.session(session, taker);
+        let mut current = session;
+        let mut direct = Direct::new();
+        let result = self.session(&mut current, &mut direct, taker);
+        direct.stop(&mut self.node);
         // The last word is to go out before the end.
         self.node.drain(Duration::from_secs(1))?;
-        self.bars.end(session.number());
-        self.node.terminal().0.close(session);
+        self.bars.end(current.number());
+        self.node.terminal().0.close(current);
         result
     }
 
-    fn session(&mut self, session: SessionId, taker: &mut dyn Taker) -> Result<Try, Failure> {
+    /// To the end of `current`, which is another one once a direct connection has taken a tunnel's place.
+    fn session(
+        &mut self,
+        current: &mut SessionId,
+        direct: &mut Direct,
+        taker: &mut dyn Taker,
+    ) -> Result<Try, Failure> {
         loop {
+            direct.turn(&mut self.node, &self.callee);
             {
                 let mut sink = Shown { taker, bars: &mut self.bars };
                 self.node.turn(Duration::from_millis(200), &mut sink)?;
             }
             while let Some(event) = self.node.event() {
+                if let Some(better) = direct.take(&mut self.node, &event) {
+                    self.bars.say("a direct connection has come up: going on there");
+                    self.bars.end(current.number());
+                    self.node.terminal().0.close(std::mem::replace(current, better));
+                    self.ask(better)?;
+                    continue;
+                }
+                let session = *current;
                 match event {
                     Event::Denied { session: of, denial, retry_after } if of == session => {
                         let failure = outcome::denied(denial, self.from, retry_after);
@@ -96,7 +115,12 @@ impl Pull<'_> {
                         // Out of turn: its time is over, and another event says so.
                         let _ = terminal.decline_deposit(session, now);
                     }
-                    Event::Connected { session: of, .. } if of == session => self.ask(session)?,
+                    Event::Connected { session: of, tunnel } if of == session => {
+                        if tunnel {
+                            direct.begin();
+                        }
+                        self.ask(session)?;
+                    }
                     Event::Offered { session: of } if of == session => {
                         if let Err(ended) = self.begin(session, taker) {
                             return Ok(Err(ended));

@@ -10,6 +10,7 @@ use p2pgate::identifier::Identifier;
 use p2pgate::route::Attribute as Wanted;
 use p2pgate::terminal::{Event, OfferError, SessionId, TransferFailure};
 
+use super::direct::Direct;
 use super::init::parse_identifier;
 use super::{Tries, go_online, outcome, rest};
 use crate::cli::{Attribute, Deposit as Choice, Send};
@@ -37,6 +38,8 @@ pub struct Report {
     pub relay_sealed: u64,
     /// Payload bytes left sealed at the broker, for the other recorder to collect.
     pub deposited: u64,
+    /// At the end the connection to the other recorder was one through the broker.
+    pub tunnel: bool,
     /// The broker keeps it; the other recorder has still to collect it.
     pub kept: bool,
     /// Coded pictures in the recording.
@@ -54,6 +57,7 @@ impl Report {
                 "direct_sealed": self.direct_sealed,
                 "relay_sealed": self.relay_sealed,
                 "deposited": self.deposited,
+                "tunnel": self.tunnel,
             },
             "pictures": { "i": self.pictures.i, "p": self.pictures.p, "b": self.pictures.b },
             "seconds": self.seconds,
@@ -230,21 +234,38 @@ impl Sending<'_> {
             }
             Err(error) => return Err(Failure::new(Code::Usage, error.to_string())),
         };
-        let result = self.session(session);
-        let number = session.number();
-        self.bars.end(number);
-        let (terminal, _) = self.node.terminal();
-        terminal.close(session);
+        let mut current = session;
+        let mut direct = Direct::new();
+        let result = self.session(&mut current, &mut direct);
+        direct.stop(&mut self.node);
+        self.bars.end(current.number());
+        self.node.terminal().0.close(current);
         result
     }
 
-    fn session(&mut self, session: SessionId) -> Result<Try, Failure> {
+    /// To the end of `current`, which is another one once a direct connection has taken a tunnel's place.
+    fn session(&mut self, current: &mut SessionId, direct: &mut Direct) -> Result<Try, Failure> {
         self.depositing.next = None;
         let mut ready = false;
         let mut patience = Duration::from_millis(200);
         loop {
             self.node.turn(patience, &mut ())?;
             while let Some(event) = self.node.event() {
+                if let Some(better) = direct.take(&mut self.node, &event) {
+                    if self.outgoing.is_open() {
+                        self.bars.say("a direct connection has come up: going on there");
+                        self.bars.end(current.number());
+                        self.node.terminal().0.close(std::mem::replace(current, better));
+                        ready = false;
+                        self.report.tunnel = false;
+                        self.offer(better, false)?;
+                    } else {
+                        // All is on its way, only the receiver's word isn't here.
+                        self.node.terminal().0.close(better);
+                    }
+                    continue;
+                }
+                let session = *current;
                 match event {
                     Event::Denied { session: of, denial, retry_after } if of == session => {
                         let failure = outcome::denied(denial, self.callee_name, retry_after);
@@ -261,6 +282,7 @@ impl Sending<'_> {
                         return Ok(Try::Delivered);
                     }
                     Event::Connected { session: of, tunnel } if of == session => {
+                        self.report.tunnel = tunnel;
                         self.offer(session, tunnel)?;
                     }
                     Event::Ready { session: of, offset } if of == session => {
@@ -273,6 +295,9 @@ impl Sending<'_> {
                         }
                         self.outgoing.ready(&mut self.node, session, offset)?;
                         ready = true;
+                        if self.report.tunnel && self.outgoing.wants_direct() {
+                            direct.begin();
+                        }
                     }
                     Event::Delivered { session: of } if of == session => return Ok(Try::Delivered),
                     Event::TransferFailed { session: of, failure } if of == session => {
@@ -297,7 +322,11 @@ impl Sending<'_> {
                     _ => {}
                 }
             }
+            let session = *current;
             patience = Duration::from_millis(200);
+            if self.outgoing.is_open() {
+                direct.turn(&mut self.node, &self.callee);
+            }
             self.look_for_answer(session)?;
             if self.pump_deposit(session)? {
                 patience = Duration::ZERO;

@@ -82,6 +82,12 @@ impl Stage {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// A command that needs no recorder's folder.
+    pub fn done_alone(&self, verb: &str, arguments: &[&str]) {
+        let output = recorder().arg(verb).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{verb} {arguments:?}: {output:?}");
+    }
+
     pub fn init(&self, name: &str) {
         let ticket = p2pgate_broker::enrol(&self.path("broker"), name).unwrap().to_string();
         self.done(name, "init", &self.init_arguments(name, &ticket));
