@@ -129,7 +129,7 @@ impl Pull<'_> {
                     Event::Arrived { session: of, hash } if of == session => {
                         let stored = taker.store(hash);
                         let (terminal, now) = self.node.terminal();
-                        let word = stored.as_ref().map(|()| ()).map_err(|refused| refused.cause);
+                        let word = stored.as_ref().map_err(|refused| refused.cause).copied();
                         // If the sender is gone meanwhile, it is here all the same.
                         let _ = terminal.stored(session, word, now);
                         return Ok(stored.map_err(|Refused { failure, again, .. }| (failure, again)));
