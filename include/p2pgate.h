@@ -181,6 +181,9 @@
 // A deposit is being collected (M22): P2PGATE_EVENT_OFFERED follows, or the end. Fields: session.
 #define P2PGATE_EVENT_COLLECTING 32
 
+// The other end asks for a recording, or for the list of them: see p2pgate_terminal_wanted. Comes only after p2pgate_terminal_share. Fields: session.
+#define P2PGATE_EVENT_WANTED 33
+
 // No connection, or it was lost.
 #define P2PGATE_OFFLINE_UNREACHABLE 1
 
@@ -261,6 +264,12 @@
 
 // Nothing moved for too long.
 #define P2PGATE_FAILED_IDLE 8
+
+// The other end shares nothing, or can't send now what was asked for.
+#define P2PGATE_FAILED_FETCH_REFUSED 9
+
+// The other end has no such recording for this terminal.
+#define P2PGATE_FAILED_NO_SUCH_RECORDING 10
 
 // The application closed the session.
 #define P2PGATE_CLOSED_HERE 1
@@ -379,7 +388,7 @@
 // The session has a transfer under way.
 #define P2PGATE_E_BUSY -21
 
-// The recording's name is not one path component of 1 to 255 bytes, or too long for the other end.
+// The recording's name is not one path component of 1 to 255 bytes, too long for the other end, or not the one that it asked for.
 #define P2PGATE_E_NAME -22
 
 // What names the source's state is neither empty nor 8 to 32 bytes long.
@@ -577,6 +586,9 @@
 // What arrived is not what was sent.
 #define P2PGATE_CAUSE_WRONG_HASH 5
 
+// There is no recording of the name that is wanted: the other end hears P2PGATE_FAILED_NO_SUCH_RECORDING.
+#define P2PGATE_CAUSE_NO_SUCH_RECORDING 6
+
 // Bytes to leave free before the payload in a buffer for p2pgate_terminal_seal.
 #define P2PGATE_LANE_HEADROOM 42
 
@@ -665,6 +677,16 @@ typedef struct {
   // A deposit's number.
   uint8_t deposit[16];
 } p2pgate_event_t;
+
+// What the other end asks for.
+typedef struct {
+  // Length of `name`, bytes; 0: the list of recordings is wanted, in a form that the applications agree on.
+  uint32_t name_length;
+  // 0.
+  uint32_t reserved;
+  // The recording's name: one path component, UTF-8; behind its length zeros, so NUL-terminated too. Not yet checked for what a file system makes of it.
+  uint8_t name[256];
+} p2pgate_wanted_t;
 
 // A load gate: initialise it where it stays.
 typedef struct {
@@ -866,8 +888,8 @@ typedef struct {
   uint32_t source_length;
   // The end will carry the recording's SHA-256: 1, else 0.
   uint32_t hash;
-  // 0.
-  uint32_t reserved;
+  // It answers p2pgate_terminal_fetch: 1, else 0. A recording then has the name that was asked for.
+  uint32_t fetched;
   // As the sender calls it: one path component, UTF-8; behind its length zeros, so NUL-terminated too. Not yet checked for what a file system makes of it.
   uint8_t name[256];
   // Names the source's state; behind its length zeros.
@@ -970,6 +992,30 @@ p2pgate_result_t p2pgate_terminal_collect_again(uint64_t *terminal);
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
 p2pgate_result_t p2pgate_terminal_poll_event(uint64_t *terminal, p2pgate_event_t *event);
+
+// Whether other terminals may ask this one for recordings (P2PGATE_EVENT_WANTED): `share` other than 0. At first they may not: they are refused.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+p2pgate_result_t p2pgate_terminal_share(uint64_t *terminal,
+                                        uint32_t share);
+
+// Asks the other end for a recording of this name, or, with the length 0, for the list of its recordings. Either end may, once P2PGATE_EVENT_CONNECTED
+// came; P2PGATE_EVENT_OFFERED follows, or P2PGATE_EVENT_TRANSFER_FAILED.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_TEXT, P2PGATE_E_NOT_OPEN, P2PGATE_E_BUSY, P2PGATE_E_NAME.
+p2pgate_result_t p2pgate_terminal_fetch(uint64_t *terminal,
+                                        uint32_t session,
+                                        const char *name,
+                                        size_t name_length,
+                                        uint64_t now);
+
+// What the other end asks for, after P2PGATE_EVENT_WANTED: answer with p2pgate_terminal_offer (under the name that is wanted; the list: any) or
+// p2pgate_terminal_refuse. P2PGATE_NOTHING: nothing, or there is no such session.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+p2pgate_result_t p2pgate_terminal_wanted(const uint64_t *terminal,
+                                         uint32_t session,
+                                         p2pgate_wanted_t *wanted);
 
 // Makes a gate that is busy while the load is at or over `limit` per cent (0: always; over 100: never by load) until it has fallen `hysteresis` points
 // below, and while `sessions` sessions or more are open. All up to 255.
@@ -1336,7 +1382,7 @@ p2pgate_result_t p2pgate_terminal_peer(const uint64_t *terminal,
                                        uint32_t session,
                                        p2pgate_peer_t *peer);
 
-// Offers a recording to the other end (M17). Either end may, once P2PGATE_EVENT_CONNECTED came.
+// Offers a recording to the other end (M17). Either end may, once P2PGATE_EVENT_CONNECTED came. After P2PGATE_EVENT_WANTED it is the answer to that.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_STRUCT_SIZE, P2PGATE_E_ARGUMENT, P2PGATE_E_TEXT, P2PGATE_E_NOT_OPEN,
 // P2PGATE_E_BUSY, P2PGATE_E_NAME, P2PGATE_E_SOURCE, P2PGATE_E_NO_LANE.
@@ -1358,7 +1404,7 @@ p2pgate_result_t p2pgate_terminal_accept(uint64_t *terminal,
                                          uint64_t offset,
                                          uint64_t now);
 
-// Refuses what is offered (M18); `cause` is P2PGATE_CAUSE_..., for the other end's people.
+// Refuses what is offered or wanted (M18); `cause` is P2PGATE_CAUSE_..., for the other end's people.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_OUT_OF_TURN.
 p2pgate_result_t p2pgate_terminal_refuse(uint64_t *terminal, uint32_t session, uint32_t cause, uint64_t now);

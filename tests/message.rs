@@ -318,6 +318,7 @@ fn m17_transfer_text() {
         name: None,
         source: None,
         hash: false,
+        fetch: None,
     };
     golden("TRANSFER\nCaller:Ia\nCallee:Ib\nSize:0\n", Message::Transfer(transfer.clone()));
     golden(
@@ -330,6 +331,10 @@ fn m17_transfer_text() {
             hash: true,
             ..transfer.clone()
         }),
+    );
+    golden(
+        "TRANSFER\nCaller:Ia\nCallee:Ib\nSize:0\nTransaction:2\nFetch:7\n",
+        Message::Transfer(Transfer { transaction: Some(2), fetch: Some(7), ..transfer.clone() }),
     );
     golden(
         "TRANSFER\nCaller:Ia\nCallee:Ib\nSize:1\nHandle:AQEBAQEBAQEBAQEBAQEBAQ==\n",
@@ -349,6 +354,21 @@ fn m17_transfer_text() {
     }
     let short = Message::Transfer(Transfer { source: Some(Source::new()), ..transfer });
     assert_eq!(encode(&short), Err(EncodeError::Value { field: "Source" }));
+}
+
+#[test]
+fn fetch_text() {
+    let fetch = |name, transaction| Message::Fetch(Fetch { name, transaction });
+    golden("FETCH\n", fetch(None, None));
+    golden("FETCH\nName:ニュース 7.ts\nTransaction:9\n", fetch(Some("ニュース 7.ts"), Some(9)));
+    assert_eq!(
+        Message::parse(b"FETCH\nTransaction:9\nName:a b.mpg\nFurther:x\n"),
+        Ok(fetch(Some("a b.mpg"), Some(9)))
+    );
+    for name in ["../up.ts", "/etc/passwd", "C:\\x.ts", ".", "..", ""] {
+        refused(&format!("FETCH\nName:{name}\n"), 2, "Name", Problem::FileName);
+        assert_eq!(encode(&fetch(Some(name), None)), Err(EncodeError::Value { field: "Name" }));
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn measure(c: &mut Criterion) {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         announce: None,
         load_limit: None,
+        share: None,
         sessions: 1,
         once: false,
     })

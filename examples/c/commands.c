@@ -12,6 +12,8 @@ static const char usage[] = "usage:\n"
     "  recorder allow   --state DIR [--create ID,... | --add ID,... --delete ID,...] [--fingerprints]\n"
     "  recorder receive --state DIR --out DIR [--listen ADDR] [--announce ADDR] [--load-limit PERCENT] [--sessions N] [--once]\n"
     "  recorder send    --state DIR --to ID FILE [--as confidential|public|split|auto] [--relay-below BYTES] [--seal-rest] [--hash]\n"
+    "  recorder list    --state DIR --from ID\n"
+    "  recorder fetch   --state DIR --from ID --out DIR NAME\n"
     "ID in a list may be ID=FINGERPRINT. ADDR is HOST:PORT.\n";
 
 /* --- the command line -------------------------------------------------------------------------------------------------------------------------------- */
@@ -67,6 +69,9 @@ static void parse_options(struct options *options, const char *command, int coun
         {"send", "--relay-below", &options->relay_below, NULL},
         {"send", "--seal-rest", NULL, &options->seal_rest},
         {"send", "--hash", NULL, &options->hash},
+        {"list", "--from", &options->from, NULL},
+        {"fetch", "--from", &options->from, NULL},
+        {"fetch", "--out", &options->out, NULL},
     };
 
     for (int at = 0; at < count; at++) {
@@ -78,7 +83,7 @@ static void parse_options(struct options *options, const char *command, int coun
             *known[which].flag = 1;
         else if (which < sizeof known / sizeof known[0] && at + 1 < count)
             *known[which].value = words[++at];
-        else if (strcmp(command, "send") == 0 && words[at][0] != '-' && options->file == NULL)
+        else if ((strcmp(command, "send") == 0 || strcmp(command, "fetch") == 0) && words[at][0] != '-' && options->file == NULL)
             options->file = words[at];
         else
             die(EXIT_USAGE, "%s is not understood, or has no value; see --help", words[at]);
@@ -326,6 +331,14 @@ int run(int argc, char **argv)
         require("--to", options.to);
         require("FILE", options.file);
         send_recording(&app, &options);
+    } else if (strcmp(command, "list") == 0 || strcmp(command, "fetch") == 0) {
+        require("--state", options.state);
+        require("--from", options.from);
+        if (*command == 'f') {
+            require("--out", options.out);
+            require("NAME", options.file);
+        }
+        fetch(&app, &options);
     } else {
         fputs(usage, stderr);
         return EXIT_USAGE;

@@ -9,7 +9,8 @@ struct options {
     int tls;
     const char *create, *add, *delete_;                    /* allow */
     const char *out, *listen, *announce, *load_limit, *sessions; /* receive */
-    const char *to, *as, *relay_below, *file;              /* send */
+    const char *to, *as, *relay_below, *file;              /* send; FILE of fetch, too */
+    const char *from;                                      /* list, fetch */
     int fingerprints, once, seal_rest, hash;
 };
 
@@ -19,6 +20,11 @@ int run(int argc, char **argv);
 /* One command each; they end the program if it comes to nothing. */
 void receive(struct app *app, const struct options *options);
 void send_recording(struct app *app, const struct options *options);
+void fetch(struct app *app, const struct options *options); /* without a name: list */
+
+/* What several of them need. */
+int open_folder(const char *path);
+void die_denied(const char *callee, const p2pgate_event_t *event) ENDS;
 
 /* A number of up to `most`. */
 unsigned long long parse_number(const char *option, const char *text, unsigned long long most);

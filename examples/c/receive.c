@@ -210,7 +210,7 @@ static int is_address(const char *option, const char *text, p2pgate_address_t *a
     return text != NULL;
 }
 
-static int open_folder(const char *path)
+int open_folder(const char *path)
 {
     int folder;
 

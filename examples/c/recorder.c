@@ -7,7 +7,7 @@
  *   state.c              small files that are replaced as a whole
  *   incoming.c           a recording on its way in
  *   outgoing.c           a recording on its way out
- *   commands.c, receive.c, send.c
+ *   commands.c, receive.c, send.c, fetch.c
  */
 #include "commands.h"
 #include "tls.h"

@@ -118,7 +118,7 @@ static void offer(struct app *app, struct sending *sending)
         die(EXIT_LOCAL, "%s: %s", sending->path, p2pgate_strerror(result));
 }
 
-static void die_denied(const char *to, const p2pgate_event_t *event)
+void die_denied(const char *to, const p2pgate_event_t *event)
 {
     char later[64] = "try again later";
 

@@ -72,6 +72,8 @@ pub const P2PGATE_EVENT_DEPOSIT_WITHDRAWN: u32 = 30;
 pub const P2PGATE_EVENT_DEPOSIT_WAITING: u32 = 31;
 /// A deposit is being collected (M22): P2PGATE_EVENT_OFFERED follows, or the end. Fields: session.
 pub const P2PGATE_EVENT_COLLECTING: u32 = 32;
+/// The other end asks for a recording, or for the list of them: see p2pgate_terminal_wanted. Comes only after p2pgate_terminal_share. Fields: session.
+pub const P2PGATE_EVENT_WANTED: u32 = 33;
 
 /// No connection, or it was lost.
 pub const P2PGATE_OFFLINE_UNREACHABLE: u32 = 1;
@@ -130,6 +132,10 @@ pub const P2PGATE_FAILED_OTHER_END: u32 = 6;
 pub const P2PGATE_FAILED_ABANDONED: u32 = 7;
 /// Nothing moved for too long.
 pub const P2PGATE_FAILED_IDLE: u32 = 8;
+/// The other end shares nothing, or can't send now what was asked for.
+pub const P2PGATE_FAILED_FETCH_REFUSED: u32 = 9;
+/// The other end has no such recording for this terminal.
+pub const P2PGATE_FAILED_NO_SUCH_RECORDING: u32 = 10;
 
 /// The application closed the session.
 pub const P2PGATE_CLOSED_HERE: u32 = 1;
@@ -256,6 +262,9 @@ fn flat(event: Event) -> p2pgate_event_t {
         Event::Offered { session } => {
             p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_OFFERED) }
         }
+        Event::Wanted { session } => {
+            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_WANTED) }
+        }
         Event::Ready { session, offset } => {
             p2pgate_event_t { session: session.number(), number: offset, ..kind(P2PGATE_EVENT_READY) }
         }
@@ -350,6 +359,8 @@ const fn failed(failure: TransferFailure) -> u32 {
         TransferFailure::OtherEnd => P2PGATE_FAILED_OTHER_END,
         TransferFailure::Abandoned => P2PGATE_FAILED_ABANDONED,
         TransferFailure::Idle => P2PGATE_FAILED_IDLE,
+        TransferFailure::FetchRefused => P2PGATE_FAILED_FETCH_REFUSED,
+        TransferFailure::NoSuchRecording => P2PGATE_FAILED_NO_SUCH_RECORDING,
     }
 }
 

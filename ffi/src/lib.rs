@@ -15,6 +15,7 @@ extern crate std;
 
 pub mod deposit;
 pub mod event;
+pub mod fetch;
 pub mod gate;
 pub mod key;
 pub mod lists;

@@ -51,7 +51,7 @@ pub const P2PGATE_E_INCOMING_FULL: i32 = -19;
 pub const P2PGATE_E_NOT_OPEN: i32 = -20;
 /// The session has a transfer under way.
 pub const P2PGATE_E_BUSY: i32 = -21;
-/// The recording's name is not one path component of 1 to 255 bytes, or too long for the other end.
+/// The recording's name is not one path component of 1 to 255 bytes, too long for the other end, or not the one that it asked for.
 pub const P2PGATE_E_NAME: i32 = -22;
 /// What names the source's state is neither empty nor 8 to 32 bytes long.
 pub const P2PGATE_E_SOURCE: i32 = -23;
@@ -127,7 +127,7 @@ fn words(result: i32) -> &'static CStr {
         P2PGATE_E_INCOMING_FULL => c"too many connections wait to say what they are for; close this one",
         P2PGATE_E_NOT_OPEN => c"the session is not open; call again",
         P2PGATE_E_BUSY => c"the session has a transfer under way; wait for its end",
-        P2PGATE_E_NAME => c"the name is not one path component of 1 to 255 bytes, or too long for the other end; give another",
+        P2PGATE_E_NAME => c"the name is not one path component of 1 to 255 bytes, too long for the other end, or not the one it asked for; give another",
         P2PGATE_E_SOURCE => c"what names the source's state is not 8 to 32 bytes long; hash it",
         P2PGATE_E_NO_LANE => c"there is no open lane for this class; offer it a way, and wait for the event that the transfer is ready",
         P2PGATE_E_OUT_OF_TURN => c"the session has no transfer that waits for this; take its events first",

@@ -10,7 +10,8 @@ use core::ffi::c_char;
 use p2pgate::lane::{HEADROOM, OVERHEAD, TAILROOM};
 use p2pgate::route::{Attribute, Conditions, Path, Protection, Route, Way};
 use p2pgate::terminal::{
-    CallError, FrameError, MAX_NAME, MAX_SOURCE, Offer, OfferError, OutOfTurn, Piece, SessionId,
+    CallError, FrameError, MAX_NAME, MAX_SOURCE, NO_SUCH_RECORDING, Offer, OfferError, OutOfTurn, Piece,
+    SessionId,
 };
 
 /// The class has no lane.
@@ -43,6 +44,8 @@ pub const P2PGATE_CAUSE_NOT_READ: u32 = 3;
 pub const P2PGATE_CAUSE_STOPPED: u32 = 4;
 /// What arrived is not what was sent.
 pub const P2PGATE_CAUSE_WRONG_HASH: u32 = 5;
+/// There is no recording of the name that is wanted: the other end hears P2PGATE_FAILED_NO_SUCH_RECORDING.
+pub const P2PGATE_CAUSE_NO_SUCH_RECORDING: u32 = 6;
 
 /// Bytes to leave free before the payload in a buffer for p2pgate_terminal_seal.
 pub const P2PGATE_LANE_HEADROOM: usize = 42;
@@ -99,8 +102,8 @@ pub struct p2pgate_offered_t {
     pub source_length: u32,
     /// The end will carry the recording's SHA-256: 1, else 0.
     pub hash: u32,
-    /// 0.
-    pub reserved: u32,
+    /// It answers p2pgate_terminal_fetch: 1, else 0. A recording then has the name that was asked for.
+    pub fetched: u32,
     /// As the sender calls it: one path component, UTF-8; behind its length zeros, so NUL-terminated too. Not yet checked for what a file system makes of it.
     pub name: [u8; 256],
     /// Names the source's state; behind its length zeros.
@@ -187,6 +190,7 @@ const fn cause_of(number: u32) -> Outcome<&'static str> {
         P2PGATE_CAUSE_NOT_READ => Ok("the recording could not be read"),
         P2PGATE_CAUSE_STOPPED => Ok("stopped"),
         P2PGATE_CAUSE_WRONG_HASH => Ok("what arrived is not what was sent"),
+        P2PGATE_CAUSE_NO_SUCH_RECORDING => Ok(NO_SUCH_RECORDING),
         _ => Err(P2PGATE_E_ARGUMENT),
     }
 }
@@ -238,7 +242,7 @@ pub unsafe extern "C" fn p2pgate_terminal_peer(
     })())
 }
 
-/// Offers a recording to the other end (M17). Either end may, once P2PGATE_EVENT_CONNECTED came.
+/// Offers a recording to the other end (M17). Either end may, once P2PGATE_EVENT_CONNECTED came. After P2PGATE_EVENT_WANTED it is the answer to that.
 ///
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_STRUCT_SIZE, P2PGATE_E_ARGUMENT, P2PGATE_E_TEXT, P2PGATE_E_NOT_OPEN,
 /// P2PGATE_E_BUSY, P2PGATE_E_NAME, P2PGATE_E_SOURCE, P2PGATE_E_NO_LANE.
@@ -297,7 +301,7 @@ pub unsafe extern "C" fn p2pgate_terminal_offered(
             name_length: offered.name.len() as u32,     // at most 255
             source_length: offered.source.len() as u32, // at most 32
             hash: offered.hash.into(),
-            reserved: 0,
+            fetched: offered.fetched.into(),
             name: [0; 256],
             source: [0; P2PGATE_MAX_SOURCE],
         };
@@ -338,7 +342,7 @@ pub unsafe extern "C" fn p2pgate_terminal_accept(
     unsafe { in_turn(terminal, session, |held, session| held.terminal.accept(session, offset, now)) }
 }
 
-/// Refuses what is offered (M18); `cause` is P2PGATE_CAUSE_..., for the other end's people.
+/// Refuses what is offered or wanted (M18); `cause` is P2PGATE_CAUSE_..., for the other end's people.
 ///
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_OUT_OF_TURN.
 #[unsafe(no_mangle)]

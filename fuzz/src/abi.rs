@@ -352,7 +352,13 @@ fn act(world: &mut World, input: &mut Input<'_>) {
                 let (size, hash) = (input.number(), input.below(2) as u32);
                 p2pgate_terminal_deposit(t, session, size, source.as_ptr(), source.len(), hash, now)
             }
-            30 => match input.below(3) {
+            30 => match input.below(6) {
+                3 => p2pgate_terminal_share(t, input.below(2) as u32),
+                4 => {
+                    let name = input.bytes();
+                    p2pgate_terminal_fetch(t, session, name.as_ptr().cast(), name.len(), now)
+                }
+                5 => p2pgate_terminal_wanted(t, session, MaybeUninit::uninit().as_mut_ptr()),
                 0 => p2pgate_terminal_list_deposits(t),
                 1 => p2pgate_terminal_collect_again(t),
                 _ => p2pgate_terminal_withdraw_deposit(t, [input.byte(); 16].as_ptr()),

@@ -253,9 +253,13 @@ fn act(world: &mut World, input: &mut Input<'_>, tampering: &RefCell<Tampering>)
         12 => {
             let Some(session) = session else { return };
             let terminal = &mut world.nodes[node].terminal;
-            match input.below(3) {
+            match input.below(7) {
                 0 => terminal.close(session),
                 1 => drop(terminal.abandon(session, "no", now)),
+                2 => drop(terminal.fetch(session, Some("a"), now)),
+                3 => drop(terminal.fetch(session, None, now)),
+                4 => drop(terminal.refuse(session, "no", now)),
+                5 => terminal.share(input.below(2) == 1),
                 _ => terminal.set_load(input.byte()),
             }
         }

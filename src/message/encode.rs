@@ -42,6 +42,12 @@ impl Message<'_> {
                 w.file_name(message.name);
                 w.source(message.source.as_ref());
                 w.flag(Name::Hash, message.hash);
+                w.number(Name::Fetch, message.fetch);
+            }
+            Self::Fetch(message) => {
+                w.line("FETCH");
+                w.file_name(message.name);
+                w.transaction(message.transaction);
             }
             Self::Lane(message) => lane(message, w),
             Self::Tunnel(message) => {

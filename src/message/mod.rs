@@ -49,6 +49,8 @@ pub enum Message<'a> {
     StatusQuery(StatusQuery),
     /// M17, sender → receiver, or either → broker.
     Transfer(Transfer<'a>),
+    /// Either end of a peer link → the other: send me this.
+    Fetch(Fetch<'a>),
     /// Sender → receiver: a lane is about to open.
     Lane(Lane),
     /// Caller → broker: the callee cannot be reached directly.
@@ -181,6 +183,17 @@ pub struct Transfer<'a> {
     pub source: Option<Source>,
     /// To the receiver: the end will carry the recording's SHA-256.
     pub hash: bool,
+    /// To the receiver: the number of the FETCH that this answers.
+    pub fetch: Option<u32>,
+}
+
+/// `FETCH`: a recording, or the list of recordings, is wanted. Answered by M17 with its number, or by M18's no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch<'a> {
+    /// The recording's name, one path component; `None`: the list of recordings.
+    pub name: Option<&'a str>,
+    /// Correlates the answer.
+    pub transaction: Option<u32>,
 }
 
 /// `LANE`.

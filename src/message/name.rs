@@ -41,6 +41,7 @@ names! {
     EncryptKey = "Encrypt Key",
     Expires = "Expires",
     Recording = "Name",
+    Fetch = "Fetch",
     Frame = "Frame",
     Handle = "Handle",
     Hash = "Hash",

@@ -17,6 +17,10 @@ impl<'a> Message<'a> {
             Some("QUERY") => query(lines),
             Some("REQUEST") => request(lines),
             Some("TRANSFER") => transfer(lines),
+            Some("FETCH") => Some(Self::Fetch(Fetch {
+                transaction: further(lines),
+                name: lines.get(Name::Recording, file_name),
+            })),
             Some("LANE") => lane(lines),
             Some("TUNNEL") => tunnel(lines),
             Some("WITHDRAW") => withdraw(lines),
@@ -47,6 +51,7 @@ impl<'a> Message<'a> {
             | Self::Query(Query { transaction, .. })
             | Self::StatusQuery(StatusQuery { transaction })
             | Self::Transfer(Transfer { transaction, .. })
+            | Self::Fetch(Fetch { transaction, .. })
             | Self::Lane(Lane { transaction, .. })
             | Self::Tunnel(Tunnel { transaction, .. })
             | Self::Address(Address { transaction, .. })
@@ -163,6 +168,7 @@ fn transfer<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
         name: lines.get(Name::Recording, file_name),
         source: lines.get(Name::Source, source),
         hash: lines.flag(Name::Hash),
+        fetch: lines.get(Name::Fetch, number_u32),
     }))
 }
 

@@ -208,6 +208,11 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
+    /// The other end asks for a recording, or for the list of them: see `wanted`, answer with `offer` or `refuse`. Only if `share` allows it.
+    Wanted {
+        /// The session.
+        session: SessionId,
+    },
     /// The other end takes the recording and all lanes are up: send from `offset`.
     Ready {
         /// The session.
@@ -311,6 +316,10 @@ pub enum TransferFailure {
     Abandoned,
     /// Nothing moved for too long.
     Idle,
+    /// The other end shares nothing, or can't send now what was asked for.
+    FetchRefused,
+    /// The other end has no such recording for this terminal.
+    NoSuchRecording,
 }
 
 /// Why a session ended.

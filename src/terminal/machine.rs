@@ -32,6 +32,8 @@ pub(super) struct Core {
     pub(super) listen: bool,
     pub(super) allow_loopback: bool,
     pub(super) gate: LoadGate,
+    /// Other ends may ask for recordings.
+    pub(super) share: bool,
     pub(super) entropy: Entropy,
     pub(super) book: Book,
     /// `Event::Persist` is out, and it has not been said that everything is stored.
@@ -61,6 +63,7 @@ impl Core {
             listen: config.listen,
             allow_loopback: config.allow_loopback,
             gate: config.load,
+            share: false,
             entropy,
             book: Book::default(),
             persisting: false,

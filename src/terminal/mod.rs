@@ -8,6 +8,7 @@
 //! connect ─▶ Connect{Broker} ─▶ link_opened ─▶ … ─▶ Online
 //! call ─▶ Permitted ─▶ Granted ─▶ Connect{Address} ─▶ … ─▶ Connected        (or Denied)
 //! offer ─▶ Connect (lanes) ─▶ Ready ─▶ seal …, seal_end ─▶ Delivered          (or TransferFailed)
+//! fetch ─▶ Offered ─▶ accept ─▶ Payload … ─▶ Arrived ─▶ stored                 (at the other end: Wanted ─▶ offer …)
 //! Expected ─▶ accepted ─▶ … ─▶ Connected ─▶ Offered ─▶ accept ─▶ Payload … ─▶ Arrived ─▶ stored
 //! DepositOffered ─▶ deposit ─▶ Connect{Broker} ─▶ Ready ─▶ seal_part, seal …, seal_end ─▶ Deposited … DepositCollected
 //! DepositWaiting … Collecting ─▶ Connect{Broker} ─▶ Offered ─▶ accept ─▶ Payload … ─▶ Arrived ─▶ stored
@@ -35,7 +36,7 @@ pub use lanes::{FrameError, Piece};
 pub use machine::{Input, Step, TransmitError};
 pub use peers::{BlobTooSmall, Change, Entries, Peer, PermitError, RestoreError, blob_size};
 pub use session::{MAX_NAME, MAX_SOURCE, Session};
-pub use transfer::{Offer, OfferError, Offered, OutOfTurn};
+pub use transfer::{FetchError, Offer, OfferError, Offered, OutOfTurn, Wanted};
 
 use crate::entropy::Entropy;
 use crate::identifier::Identifier;
@@ -58,6 +59,8 @@ const IDLE_MS: u64 = 120_000;
 /// What a receiver tells the sender of a recording that was altered on its way, lost bytes or has another hash: the sender then hears
 /// [`TransferFailure::Damaged`]. Also for [`Terminal::stored`].
 pub const DAMAGED: &str = "what arrived was altered on its way";
+/// The cause of [`Terminal::refuse`] if there is nothing of the name that is wanted: the other end then hears [`TransferFailure::NoSuchRecording`].
+pub const NO_SUCH_RECORDING: &str = "there is no such recording";
 const NOBODY: &[Identifier] = &[];
 /// The smallest frame that a receiver may limit a sender to, bytes.
 pub const MIN_FRAME: u32 = OVERHEAD as u32 + 64;
@@ -300,7 +303,8 @@ where
             .filter(|session| session.generation == id.generation)
     }
 
-    /// Offers a recording to the other end (M17). Either end may.
+    /// Offers a recording to the other end (M17). Either end may. While the other end wants one, this is the answer to that: under the name that is wanted,
+    /// or any if it is the list.
     ///
     /// # Errors
     /// [`OfferError`].
@@ -317,7 +321,30 @@ where
             size: transfer.size,
             source: &transfer.source,
             hash: transfer.hash,
+            fetched: transfer.fetch.is_some(),
         })
+    }
+
+    /// Whether other ends may ask this terminal for recordings ([`Event::Wanted`]). At first they may not: what they ask for is refused.
+    pub fn share(&mut self, share: bool) {
+        self.core.share = share;
+    }
+
+    /// Asks the other end for a recording, or without a name for the list of its recordings. Either end may; [`Event::Offered`] follows, with
+    /// [`Offered::fetched`], or [`Event::TransferFailed`].
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub fn fetch(&mut self, session: SessionId, name: Option<&str>, now: u64) -> Result<(), FetchError> {
+        self.machine().fetch(session, name, now)
+    }
+
+    /// What the other end asks for, after [`Event::Wanted`] and until it is offered or refused.
+    #[must_use]
+    pub fn wanted(&self, session: SessionId) -> Option<Wanted<'_>> {
+        let transfer = &self.session(session)?.open()?.transfer;
+        let name = Some(transfer.name()).filter(|name| !name.is_empty());
+        (transfer.state == TransferState::Wanted).then_some(Wanted { name })
     }
 
     /// Has the broker keep a recording for the callee (the yes to M19), after [`Event::DepositOffered`]: [`Event::Ready`] says where to begin.
@@ -398,7 +425,7 @@ where
         self.machine().accept_offer(session, offset, now)
     }
 
-    /// Refuses what is offered (M18); `cause` is for the other end's people.
+    /// Refuses what is offered or wanted (M18); `cause` is for the other end's people, see [`NO_SUCH_RECORDING`].
     ///
     /// # Errors
     /// [`OutOfTurn`].

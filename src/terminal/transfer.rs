@@ -8,7 +8,7 @@ use super::session::{
     Done, End, Keys, Lane, LaneState, MAX_NAME, OfferAnswer, Open, Outbox, Stage, Transfer, TransferState,
     Via, index,
 };
-use super::{DAMAGED, IDLE_MS, MIN_FRAME};
+use super::{DAMAGED, IDLE_MS, MIN_FRAME, NO_SUCH_RECORDING};
 use crate::Secret;
 use crate::link::LaneToken;
 use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
@@ -51,6 +51,32 @@ pub struct Offered<'a> {
     pub source: &'a [u8],
     /// The end will carry the recording's SHA-256.
     pub hash: bool,
+    /// It answers [`TerminalOver::fetch`](super::TerminalOver::fetch), and has the name that was asked for (a list of recordings: any).
+    pub fetched: bool,
+}
+
+/// What the other end asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The recording's name, one path component, not yet checked for what a file system makes of it. `None`: the list of recordings, in a form
+    /// that the applications agree on; it is sent as a recording of any name is.
+    pub name: Option<&'a str>,
+}
+
+/// The other end is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum FetchError {
+    /// There is no such session, or it is not open.
+    #[error("the session is not open; call again")]
+    NotOpen,
+    /// The session has a transfer already.
+    #[error("the session has a transfer under way; wait for its end")]
+    Busy,
+    /// The name is empty, no path component, or too long, be it for the records that the other end takes.
+    #[error(
+        "the name is not one path component of 1 to {MAX_NAME} bytes, or too long for the other end; check it"
+    )]
+    Name,
 }
 
 /// The offer can't be made.
@@ -62,9 +88,9 @@ pub enum OfferError {
     /// The session has a transfer already.
     #[error("the session has a transfer under way; wait for its end")]
     Busy,
-    /// The name is empty, no path component, or too long, be it for the records that the other end takes.
+    /// The name is empty, no path component, too long, be it for the records that the other end takes, or not the one that is wanted.
     #[error(
-        "the name is not one path component of 1 to {MAX_NAME} bytes, or too long for the other end; give it another"
+        "the name is not one path component of 1 to {MAX_NAME} bytes, too long for the other end, or not the one that it asked for; give it another"
     )]
     Name,
     /// The source's name is not of 8 to 32 bytes.
@@ -89,10 +115,15 @@ impl Machine<'_> {
         let tunnel = self.sessions[at].tunnel;
         let open = self.sessions[at].open_mut().ok_or(OfferError::NotOpen)?;
         open.transport().ok_or(OfferError::NotOpen)?;
-        if open.transfer.state != TransferState::None {
-            return Err(OfferError::Busy);
-        }
-        let name = heapless::String::try_from(offer.name).ok().filter(|name| is_component(name));
+        let wanted = &open.transfer;
+        let fetch = match wanted.state {
+            TransferState::None => None,
+            TransferState::Wanted => Some(wanted.number),
+            _ => return Err(OfferError::Busy),
+        };
+        let name = heapless::String::try_from(offer.name)
+            .ok()
+            .filter(|name| is_component(name) && (wanted.name().is_empty() || wanted.name() == name));
         let name = name.ok_or(OfferError::Name)?;
         let source = heapless::Vec::from_slice(offer.source)
             .ok()
@@ -106,6 +137,7 @@ impl Machine<'_> {
             state: TransferState::Offering,
             sending: true,
             number,
+            fetch,
             source,
             size: offer.size,
             hash: offer.hash,
@@ -118,6 +150,11 @@ impl Machine<'_> {
         let open = session.open_mut().ok_or(OfferError::NotOpen)?;
         if !fits {
             open.transfer = Transfer::NONE;
+            // Whoever asked for it hears that it doesn't come.
+            open.outbox.answer = fetch.map(|transaction| OfferAnswer::Refuse {
+                transaction,
+                cause: "its name is too long for you",
+            });
             return Err(OfferError::Name);
         }
         open.lanes = [(route.sealed, offer.sealed_bytes), (route.rest, offer.rest_bytes)]
@@ -126,7 +163,35 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Whether the other end's records have room for M17: what is too long would never go out, nor anything behind it.
+    /// FETCH: asks the other end for a recording, or without a name for the list.
+    pub(super) fn fetch(&mut self, id: SessionId, name: Option<&str>, now: u64) -> Result<(), FetchError> {
+        let at = self.index(id).ok_or(FetchError::NotOpen)?;
+        let number = self.core.next_transaction();
+        let session = &mut self.sessions[at];
+        session.deadline = now + IDLE_MS;
+        let open = session.open_mut().ok_or(FetchError::NotOpen)?;
+        open.transport().ok_or(FetchError::NotOpen)?;
+        if open.transfer.state != TransferState::None {
+            return Err(FetchError::Busy);
+        }
+        if name.is_some_and(|name| !is_component(name)) {
+            return Err(FetchError::Name);
+        }
+        let name = heapless::String::try_from(name.unwrap_or_default()).map_err(|_| FetchError::Name)?;
+        open.transfer =
+            Transfer { state: TransferState::Fetching, number, stage: Stage::Offer(name), ..Transfer::NONE };
+        open.outbox.offer = true;
+        if !self.offer_fits(at) {
+            if let Some(Open { transfer, outbox, .. }) = self.sessions[at].open_mut() {
+                *transfer = Transfer::NONE;
+                outbox.offer = false;
+            }
+            return Err(FetchError::Name);
+        }
+        Ok(())
+    }
+
+    /// Whether the other end's records have room for M17 or FETCH: what is too long would never go out, nor anything behind it.
     fn offer_fits(&self, at: usize) -> bool {
         let Some(open) = self.sessions[at].open() else { return false };
         let Via::Peer(transport) = &open.via else { return false };
@@ -158,7 +223,9 @@ impl Machine<'_> {
         cause: &'static str,
         now: u64,
     ) -> Result<(), OutOfTurn> {
-        let open = self.in_state(id, TransferState::Offered, now)?;
+        let wanted = self.in_state(id, TransferState::Wanted, now).is_ok();
+        let state = if wanted { TransferState::Wanted } else { TransferState::Offered };
+        let open = self.in_state(id, state, now)?;
         if let Via::Collect(_) = open.via {
             self.not_collected(usize::from(id.index), shown(cause), now);
             return Ok(());
@@ -238,7 +305,7 @@ impl Machine<'_> {
         let cause = shown(cause);
         if core::mem::take(&mut outbox.offer) {
             // The other end has not heard of it.
-        } else if state == TransferState::Offered {
+        } else if matches!(state, TransferState::Offered | TransferState::Wanted) {
             outbox.answer = Some(OfferAnswer::Refuse { transaction, cause });
         } else {
             outbox.answer = None;
@@ -262,6 +329,7 @@ impl Machine<'_> {
     pub(super) fn peer_message(&mut self, at: usize, message: &Message<'_>, now: u64) -> bool {
         match message {
             Message::Transfer(transfer) => self.offered(at, transfer),
+            Message::Fetch(fetch) => self.wanted(at, fetch),
             Message::TransferAnswer(answer) => self.offer_answered(at, answer, now),
             Message::Lane(lane) => self.lane_announced(at, lane, now),
             Message::Status(status) => self.lane_answered(at, status, now),
@@ -282,8 +350,14 @@ impl Machine<'_> {
             return false;
         }
         let Some(Open { transfer, outbox, .. }) = session.open_mut() else { return false };
-        if transfer.state != TransferState::None || outbox.done.is_some() || outbox.answer.is_some() {
-            // Both ends offered at once, or one didn't wait: one transfer at a time.
+        let fetched = transfer.state == TransferState::Fetching
+            && !outbox.offer
+            && offer.fetch == Some(transfer.number);
+        if fetched && !transfer.name().is_empty() && transfer.name() != name.as_str() {
+            return false;
+        }
+        if !fetched && (offer.fetch.is_some() || is_taken(transfer, outbox)) {
+            // Both ends began at once, or one didn't wait, or this was asked for no longer: one transfer at a time.
             outbox.refuse_other = Some(number);
             return true;
         }
@@ -291,6 +365,7 @@ impl Machine<'_> {
         *transfer = Transfer {
             state: TransferState::Offered,
             number,
+            fetch: offer.fetch,
             source: source.clone(),
             size: offer.size,
             hash: offer.hash,
@@ -299,6 +374,28 @@ impl Machine<'_> {
         };
         self.replace_half_open(at, &source);
         self.core.emit(Event::Offered { session: id });
+        true
+    }
+
+    /// FETCH from the other end. Nobody gets anything unless the application shares.
+    fn wanted(&mut self, at: usize, fetch: &message::Fetch<'_>) -> bool {
+        let (session, share) = (self.id(at), self.core.share);
+        let Some(number) = fetch.transaction else { return false };
+        let Ok(name) = heapless::String::try_from(fetch.name.unwrap_or_default()) else { return false };
+        let Some(Open { transfer, outbox, .. }) = self.sessions[at].open_mut() else { return false };
+        if is_taken(transfer, outbox) {
+            outbox.refuse_other = Some(number);
+        } else if share {
+            *transfer = Transfer {
+                state: TransferState::Wanted,
+                number,
+                stage: Stage::Offer(name),
+                ..Transfer::NONE
+            };
+            self.core.emit(Event::Wanted { session });
+        } else {
+            outbox.answer = Some(OfferAnswer::Refuse { transaction: number, cause: "nothing is shared" });
+        }
         true
     }
 
@@ -321,17 +418,27 @@ impl Machine<'_> {
 
     /// M18 from the receiver: the lanes are opened.
     fn offer_answered(&mut self, at: usize, answer: &TransferAnswer<'_>, now: u64) -> bool {
-        let Some(Open { transfer, lanes, .. }) = self.sessions[at].open_mut() else { return false };
-        if transfer.state != TransferState::Offering || answer.transaction != Some(transfer.number) {
+        let Some(Open { transfer, lanes, outbox, .. }) = self.sessions[at].open_mut() else { return false };
+        let fetching = transfer.state == TransferState::Fetching;
+        let asked = fetching || transfer.state == TransferState::Offering;
+        if !asked || outbox.offer || answer.transaction != Some(transfer.number) {
             // Of a transfer that was given up meanwhile.
             return true;
         }
         if !answer.accepted {
+            let failure = match answer.cause {
+                Some(NO_SUCH_RECORDING) if fetching => TransferFailure::NoSuchRecording,
+                _ if fetching => TransferFailure::FetchRefused,
+                _ => TransferFailure::RefusedByReceiver,
+            };
             *transfer = Transfer::NONE;
             self.close_lanes(at);
             let session = self.id(at);
-            self.core.emit(Event::TransferFailed { session, failure: TransferFailure::RefusedByReceiver });
+            self.core.emit(Event::TransferFailed { session, failure });
             return true;
+        }
+        if fetching {
+            return false;
         }
         let (Some(offset), Some(frame)) = (answer.offset, answer.frame) else { return false };
         if offset > transfer.size || frame < MIN_FRAME {
@@ -498,6 +605,11 @@ impl Machine<'_> {
         let session = self.id(at);
         self.core.emit(Event::Arrived { session, hash });
     }
+}
+
+/// Whether there is no room for another transfer yet, nor for the answer to it.
+fn is_taken(transfer: &Transfer, outbox: &Outbox) -> bool {
+    transfer.state != TransferState::None || outbox.done.is_some() || outbox.answer.is_some()
 }
 
 /// Whether it can be a recording's name.

@@ -99,7 +99,9 @@ fn messages(t: &Texts) -> Vec<Message<'_>> {
             name: t.file.as_deref(),
             source: t.source.as_deref().map(|source| Source::from_slice(source).unwrap()),
             hash: second,
+            fetch: transaction,
         }),
+        Message::Fetch(Fetch { name: t.file.as_deref(), transaction }),
         Message::Lane(Lane {
             class: if first { Class::Sealed } else { Class::Rest },
             transaction,

@@ -6,6 +6,7 @@ mod callee;
 mod connecting;
 mod deposits;
 mod entropy;
+mod fetches;
 mod frames;
 mod lists;
 mod policy;

@@ -35,6 +35,12 @@ pub enum Command {
     Receive(Receive),
     /// Send a recording to another recorder
     Send(Send),
+    /// List the recordings that another recorder shares
+    List(List),
+    /// Fetch a recording that another recorder shares
+    Fetch(Fetch),
+    /// Say, or print, how a recording travels when other recorders fetch it
+    Attribute(AttributeOf),
     /// List what this recorder has left at the broker for others, or take it back
     Deposits(Deposits),
     /// Say what an MPEG recording is made of
@@ -133,9 +139,62 @@ pub struct Receive {
     /// Be busy from this many sessions on
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub sessions: u8,
+    /// Folder whose recordings the permitted recorders may list and fetch; without it they may fetch nothing.
+    /// Shared are the files in it that aren't hidden, not those behind links or in folders below
+    #[arg(long, value_name = "DIR")]
+    pub share: Option<PathBuf>,
     /// End after one received recording
     #[arg(long)]
     pub once: bool,
+}
+
+/// `list`
+#[derive(Args, Debug)]
+pub struct List {
+    /// This recorder's folder
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// The recorder that shares
+    #[arg(long, value_name = "ID")]
+    pub from: String,
+    /// Print JSON: an array of objects with name, size, attribute, and modified in seconds since 1970
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `fetch`
+#[derive(Args, Debug)]
+pub struct Fetch {
+    /// This recorder's folder
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// The recorder that shares
+    #[arg(long, value_name = "ID")]
+    pub from: String,
+    /// The recording, as list names it
+    pub name: String,
+    /// Folder that it goes to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `attribute`
+#[derive(Args, Debug)]
+pub struct AttributeOf {
+    /// The recording, in a folder that is or will be shared
+    pub file: PathBuf,
+    /// How it is to travel; without it, what is set is printed. What was never set is confidential
+    #[arg(value_parser = kept_attributes())]
+    pub attribute: Option<Attribute>,
+    /// With split: which pictures are sealed; see docs/media-security.md for what the others show [default: intra]
+    #[arg(long, value_name = "PICTURES", value_parser = selections())]
+    pub select: Option<Selection>,
+    /// With split: seal what is no video (sound, tables) like the I-pictures; else it goes in clear with P and B
+    #[arg(long)]
+    pub seal_rest: bool,
 }
 
 /// `send`
@@ -266,6 +325,12 @@ pub enum Attribute {
     Split,
     /// By the table of kinds, then by size
     Auto,
+}
+
+/// The attributes that are kept with a recording.
+fn kept_attributes() -> impl TypedValueParser<Value = Attribute> {
+    PossibleValuesParser::new(["confidential", "public", "split"])
+        .map(|name| Attribute::from_str(&name, false).unwrap_or(Attribute::Confidential))
 }
 
 /// The names of the selections.

@@ -15,7 +15,7 @@ pub enum Code {
     NoAddress = 4,
     /// The callee is offline, busy or out of reach.
     NotReachable = 5,
-    /// Refused by the broker or the other recorder: size, quota.
+    /// Refused by the broker or the other recorder: size, quota; the other recorder shares nothing, or no recording of that name.
     Refused = 6,
     /// The broker is out of reach or isn't the pinned one.
     Broker = 7,

@@ -21,6 +21,8 @@ pub mod load;
 pub mod mapping;
 pub mod names;
 pub mod node;
+pub mod outgoing;
 pub mod progress;
 pub mod recording;
+pub mod sharing;
 pub mod state;

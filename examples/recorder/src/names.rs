@@ -36,10 +36,17 @@ pub fn partial(name: &str, tag: &str) -> String {
     format!(".{}.part-{tag}", shorten(name, room))
 }
 
+/// The name as a terminal may show it: what it might obey, or what turns the direction of writing, is `\u{fffd}`.
+pub fn shown(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c }).collect()
+}
+
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') || is_direction(c)
 }
 
 fn is_device(name: &str) -> bool {

@@ -42,6 +42,7 @@ static struct {
     p2pgate_input_t input;
     p2pgate_event_t event;
     p2pgate_offered_t offered;
+    p2pgate_wanted_t wanted;
     p2pgate_frame_t frame;
     uint8_t bytes[1200];
 } out;
@@ -74,6 +75,9 @@ static void all_give(p2pgate_result_t want, uint64_t *t)
     GIVES(want, p2pgate_terminal_peer(t, 0, &out.peer));
     GIVES(want, p2pgate_terminal_offer(t, 0, &offer, 0));
     GIVES(want, p2pgate_terminal_offered(t, 0, &out.offered));
+    GIVES(want, p2pgate_terminal_share(t, 1));
+    GIVES(want, p2pgate_terminal_fetch(t, 0, "film.mpg", 8, 0));
+    GIVES(want, p2pgate_terminal_wanted(t, 0, &out.wanted));
     GIVES(want, p2pgate_terminal_accept(t, 0, 0, 0));
     GIVES(want, p2pgate_terminal_refuse(t, 0, P2PGATE_CAUSE_DECLINED, 0));
     GIVES(want, p2pgate_terminal_stored(t, 0, 0));
@@ -260,14 +264,17 @@ static void arguments(void)
         offer.struct_size = 8;
         GIVES(P2PGATE_E_STRUCT_SIZE, p2pgate_terminal_offer(terminal, session, &offer, 0));
         GIVES(P2PGATE_NOTHING, p2pgate_terminal_offered(terminal, session, &out.offered));
+        GIVES(P2PGATE_E_NOT_OPEN, p2pgate_terminal_fetch(terminal, session, "film.mpg", 8, 0));
+        GIVES(P2PGATE_E_NOT_OPEN, p2pgate_terminal_fetch(terminal, session, NULL, 0, 0));
+        GIVES(P2PGATE_NOTHING, p2pgate_terminal_wanted(terminal, session, &out.wanted));
         GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_accept(terminal, session, 0, 0));
         GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_refuse(terminal, session, P2PGATE_CAUSE_DECLINED, 0));
-        GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_refuse(terminal, session, 6, 0));
+        GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_refuse(terminal, session, 7, 0));
         GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_stored(terminal, session, 0));
         GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_not_stored(terminal, session, P2PGATE_CAUSE_NO_ROOM, 0));
-        GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_not_stored(terminal, session, 6, 0));
+        GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_not_stored(terminal, session, 7, 0));
         GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_abandon(terminal, session, P2PGATE_CAUSE_STOPPED, 0));
-        GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_abandon(terminal, session, 6, 0));
+        GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_abandon(terminal, session, 7, 0));
         GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_deposit(terminal, session, 1, NULL, 0, 0, 0));
         GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_decline_deposit(terminal, session, 0));
         GIVES(P2PGATE_E_NO_LANE, p2pgate_terminal_seal_part(terminal, session, "a", 1, NULL, 0, 0, &out.frame));
@@ -296,6 +303,9 @@ static void arguments(void)
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_offer(terminal, 0, NULL, 0));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_peer(terminal, 0, NULL));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_offered(terminal, 0, NULL));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_wanted(terminal, 0, NULL));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_fetch(terminal, 0, NULL, 1, 0));
+    GIVES(P2PGATE_E_TEXT, p2pgate_terminal_fetch(terminal, 0, "\xff", 1, 0));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_max_payload(terminal, 0, NULL));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_accepted(terminal, 0, NULL));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_handle_input(terminal, 1, buffer, sizeof buffer, 0, NULL));

@@ -23,7 +23,7 @@ static struct pipe {
 static uint64_t terminals[TERMINALS][P2PGATE_TERMINAL_WORDS(1, 4)];
 static struct hub *hub;
 static uint64_t now = 1000, connections;
-#define KINDS 33
+#define KINDS 34
 static unsigned seen[TERMINALS][KINDS];
 static p2pgate_event_t last[TERMINALS][KINDS];
 static p2pgate_input_t listed;
@@ -412,6 +412,50 @@ static uint32_t call(p2pgate_result_t want)
     return session;
 }
 
+/* The callee asks the caller, which first doesn't share. */
+static void test_fetch(uint32_t session, uint32_t theirs)
+{
+    p2pgate_offered_t offered;
+    p2pgate_wanted_t wanted;
+    p2pgate_offer_t good = offer();
+    memset(&wanted, 0xA5, sizeof wanted);
+    OK(p2pgate_terminal_fetch(terminals[CALLEE], theirs, "film.mpg", 8, now));
+    GIVES(P2PGATE_E_BUSY, p2pgate_terminal_fetch(terminals[CALLEE], theirs, "film.mpg", 8, now));
+    settle();
+    CHECK(last[CALLEE][P2PGATE_EVENT_TRANSFER_FAILED].cause == P2PGATE_FAILED_FETCH_REFUSED);
+    CHECK(seen[CALLER][P2PGATE_EVENT_WANTED] == 0);
+    OK(p2pgate_terminal_share(terminals[CALLER], 1));
+    GIVES(P2PGATE_E_NAME, p2pgate_terminal_fetch(terminals[CALLEE], theirs, "a/b", 3, now));
+    OK(p2pgate_terminal_fetch(terminals[CALLEE], theirs, "other.mpg", 9, now));
+    settle();
+    CHECK(seen[CALLER][P2PGATE_EVENT_WANTED] == 1 && last[CALLER][P2PGATE_EVENT_WANTED].session == session);
+    OK(p2pgate_terminal_wanted(terminals[CALLER], session, &wanted));
+    CHECK(strcmp((const char *)wanted.name, "other.mpg") == 0 && wanted.name_length == 9 && wanted.reserved == 0);
+    GIVES(P2PGATE_E_NAME, p2pgate_terminal_offer(terminals[CALLER], session, &good, now));
+    OK(p2pgate_terminal_refuse(terminals[CALLER], session, P2PGATE_CAUSE_NO_SUCH_RECORDING, now));
+    settle();
+    CHECK(last[CALLEE][P2PGATE_EVENT_TRANSFER_FAILED].cause == P2PGATE_FAILED_NO_SUCH_RECORDING);
+    GIVES(P2PGATE_NOTHING, p2pgate_terminal_wanted(terminals[CALLER], session, &wanted));
+    for (int list = 0; list < 2; list++) {
+        OK(p2pgate_terminal_fetch(terminals[CALLEE], theirs, list ? NULL : "film.mpg", list ? 0 : 8, now));
+        settle();
+        OK(p2pgate_terminal_wanted(terminals[CALLER], session, &wanted));
+        CHECK(wanted.name_length == (list ? 0 : 8));
+        OK(p2pgate_terminal_offer(terminals[CALLER], session, &good, now));
+        settle();
+        OK(p2pgate_terminal_offered(terminals[CALLEE], theirs, &offered));
+        CHECK(offered.fetched == 1 && offered.name_length == 8);
+        arrived = 0;
+        memset(received, 0, sizeof received);
+        OK(p2pgate_terminal_accept(terminals[CALLEE], theirs, 0, now));
+        settle();
+        CHECK(arrived == SIZE && memcmp(received, recording, SIZE) == 0);
+        OK(p2pgate_terminal_stored(terminals[CALLEE], theirs, now));
+        settle();
+    }
+    OK(p2pgate_terminal_share(terminals[CALLER], 0));
+}
+
 void test_world(void)
 {
     uint8_t broker_key[32];
@@ -489,7 +533,7 @@ void test_world(void)
     CHECK(seen[CALLEE][P2PGATE_EVENT_OFFERED] == 1);
     OK(p2pgate_terminal_offered(terminals[CALLEE], theirs, &offered));
     CHECK(strcmp((const char *)offered.name, "film.mpg") == 0 && offered.name_length == 8 && offered.size == SIZE);
-    CHECK(offered.source_length == 8 && memcmp(offered.source, hash, 8) == 0 && offered.hash == 1);
+    CHECK(offered.source_length == 8 && memcmp(offered.source, hash, 8) == 0 && offered.hash == 1 && offered.fetched == 0);
     GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_accept(terminals[CALLEE], theirs, SIZE + 1, now));
     GIVES(P2PGATE_E_OUT_OF_TURN, p2pgate_terminal_stored(terminals[CALLEE], theirs, now));
     arrived = 1234;
@@ -526,6 +570,8 @@ void test_world(void)
     settle();
     CHECK(last[CALLER][P2PGATE_EVENT_TRANSFER_FAILED].cause == P2PGATE_FAILED_OTHER_END);
     CHECK(seen[CALLER][P2PGATE_EVENT_TRANSFER_FAILED] == 3 && seen[CALLER][P2PGATE_EVENT_DELIVERED] == 1);
+
+    test_fetch(session, theirs);
 
     /* Struck off the list. */
     OK(p2pgate_terminal_permit(terminals[CALLEE], NULL, 0, &entry, 1));

@@ -191,6 +191,7 @@ impl Machine<'_> {
                     name: None,
                     source: None,
                     hash: false,
+                    fetch: None,
                 })
             }
             Outgoing::Tunnel(index) => {

@@ -60,9 +60,9 @@ pub(in crate::terminal) struct Collecting {
 /// Which texts are to be sent to the other end, when the link has room.
 #[derive(Default)]
 pub(in crate::terminal) struct Outbox {
-    /// M17.
+    /// M17, or FETCH.
     pub(in crate::terminal) offer: bool,
-    /// M18: no, to an offer that came while there was a transfer.
+    /// M18: no, to an offer or a FETCH that came while there was a transfer.
     pub(in crate::terminal) refuse_other: Option<u32>,
     /// M18.
     pub(in crate::terminal) answer: Option<OfferAnswer>,
@@ -74,7 +74,7 @@ pub(in crate::terminal) enum OfferAnswer {
     Accept {
         offset: u64,
     },
-    /// With M17's number and the cause, for the other end's people: there may be another transfer before this goes out.
+    /// With M17's or FETCH's number and the cause, for the other end's people: there may be another transfer before this goes out.
     Refuse {
         transaction: u32,
         cause: &'static str,
@@ -93,8 +93,10 @@ pub(in crate::terminal) struct Done {
 pub(in crate::terminal) struct Transfer {
     pub(in crate::terminal) state: TransferState,
     pub(in crate::terminal) sending: bool,
-    /// M17's number.
+    /// M17's number, or FETCH's until that is answered.
     pub(in crate::terminal) number: u32,
+    /// The number of the FETCH that it answers.
+    pub(in crate::terminal) fetch: Option<u32>,
     pub(in crate::terminal) source: Source,
     pub(in crate::terminal) size: u64,
     pub(in crate::terminal) hash: bool,
@@ -112,7 +114,7 @@ pub(in crate::terminal) struct Transfer {
 /// What a transfer needs before it is accepted, and after.
 #[allow(clippy::large_enum_variant)] // there is no allocator
 pub(in crate::terminal) enum Stage {
-    /// The recording's name.
+    /// The recording's name; empty: the list of recordings is wanted.
     Offer(String<MAX_NAME>),
     /// Each lane's keys.
     Lanes([Keys; 2]),
@@ -129,6 +131,10 @@ pub(in crate::terminal) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::terminal) enum TransferState {
     None,
+    /// Receiver: the answer to FETCH is awaited.
+    Fetching,
+    /// Sender: the application decides about a FETCH.
+    Wanted,
     /// Sender: the receiver's answer is awaited.
     Offering,
     /// Sender: lanes are being opened.
@@ -248,6 +254,7 @@ impl Transfer {
         state: TransferState::None,
         sending: false,
         number: 0,
+        fetch: None,
         source: Source::new(),
         size: 0,
         hash: false,

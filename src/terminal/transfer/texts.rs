@@ -4,7 +4,7 @@ use crate::link::Transport;
 use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
 use crate::terminal::IDLE_MS;
 use crate::terminal::machine::{Machine, TransmitError};
-use crate::terminal::session::{Done, Keys, LaneState, OfferAnswer, Open, Via, class};
+use crate::terminal::session::{Done, Keys, LaneState, OfferAnswer, Open, TransferState, Via, class};
 
 /// The next text for the other end.
 #[derive(Clone, Copy)]
@@ -92,6 +92,10 @@ impl Machine<'_> {
             frame: None,
         };
         let message = match outgoing {
+            Outgoing::Offer if transfer.state == TransferState::Fetching => Message::Fetch(message::Fetch {
+                name: Some(transfer.name()).filter(|name| !name.is_empty()),
+                transaction: Some(transfer.number),
+            }),
             Outgoing::Offer => {
                 let grant = &self.sessions[at].grant;
                 let peer = grant.peer.as_ref().map_or("", |peer| peer.as_str());
@@ -105,6 +109,7 @@ impl Machine<'_> {
                     name: Some(transfer.name()),
                     source: Some(transfer.source.clone()).filter(|source| !source.is_empty()),
                     hash: transfer.hash,
+                    fetch: transfer.fetch,
                 })
             }
             Outgoing::Answer(OfferAnswer::Accept { offset }) => Message::TransferAnswer(TransferAnswer {

@@ -212,6 +212,7 @@ impl Callee {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             announce: None,
             load_limit: None,
+            share: None,
             sessions: 1,
             map_port: false,
             once: false,

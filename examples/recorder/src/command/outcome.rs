@@ -115,6 +115,50 @@ pub fn transfer(failure: TransferFailure, callee: &str) -> (Failure, bool) {
         TransferFailure::Idle => {
             (Code::NotReachable, true, format!("nothing moved for too long on the way to {callee}: send again, it goes on where it stopped"))
         }
+        TransferFailure::FetchRefused | TransferFailure::NoSuchRecording => return fetch(failure, callee),
+    };
+    (Failure::new(code, text), again)
+}
+
+/// What was asked for didn't come; `true` if going on later may help.
+pub fn fetch(failure: TransferFailure, from: &str) -> (Failure, bool) {
+    let (code, again, text) = match failure {
+        TransferFailure::FetchRefused => (
+            Code::Refused,
+            false,
+            format!(
+                "{from} shares nothing, or can't send it now: have its owner run receive --share, or try again later"
+            ),
+        ),
+        TransferFailure::NoSuchRecording => (
+            Code::Refused,
+            false,
+            format!("{from} shares no recording of that name: see list --from '{from}'"),
+        ),
+        TransferFailure::RefusedByReceiver | TransferFailure::RefusedByBroker | TransferFailure::OtherEnd => {
+            (
+                Code::Refused,
+                true,
+                format!(
+                    "{from} could not send it: its file changed or cannot be read, or the broker refused to relay as much; ask its owner, then fetch again"
+                ),
+            )
+        }
+        TransferFailure::LaneUnreachable | TransferFailure::LaneLost | TransferFailure::Idle => (
+            Code::NotReachable,
+            true,
+            format!(
+                "the connection for the data from {from} failed: check the network and fetch again, it goes on where it stopped"
+            ),
+        ),
+        TransferFailure::Damaged => {
+            (Code::Damaged, true, format!("what came from {from} is not what was sent: fetch again"))
+        }
+        TransferFailure::Abandoned => (
+            Code::Local,
+            false,
+            "it could not be written here: look at the disk, then fetch again".to_owned(),
+        ),
     };
     (Failure::new(code, text), again)
 }

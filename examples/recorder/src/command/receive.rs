@@ -19,6 +19,7 @@ use crate::load::LoadMeter;
 use crate::mapping::{Mapping, News};
 use crate::node::{Node, Role, Sink, Watch};
 use crate::progress::Bars;
+use crate::sharing::Sharing;
 use crate::state::{Lock, State};
 
 /// Once busy by load, free again this far below the limit, in per cent.
@@ -65,6 +66,7 @@ pub struct ReceiveLoop {
     name: String,
     node: Node,
     inbox: Inbox,
+    sharing: Option<Sharing>,
     load: Option<LoadMeter>,
     mapping: Option<Mapping>,
     /// Where callers are told to come, the router's port aside.
@@ -150,6 +152,8 @@ impl ReceiveLoop {
         let (terminal, _) = node.terminal();
         // One address is never too many.
         let _ = terminal.listen_at(&[announced]);
+        let share = arguments.share.as_deref();
+        let sharing = share.map(|folder| Sharing::start(folder, &mut node)).transpose()?;
         go_online(&mut node)?;
         let map = |()| Mapping::start(address.port());
         let mapping = arguments.map_port.then_some(()).map(map).transpose().map_err(cannot_listen)?;
@@ -159,6 +163,7 @@ impl ReceiveLoop {
             name: identity.identifier.as_str().to_owned(),
             node,
             inbox: Inbox { folder: arguments.out.clone(), open: HashMap::new(), bars: Bars::default() },
+            sharing,
             load: arguments.load_limit.map(|_| LoadMeter::default()),
             mapping,
             announce: announced,
@@ -188,9 +193,18 @@ impl ReceiveLoop {
             self.node.terminal().0.set_load(percent);
         }
         self.take_mapping();
-        let patience = if self.storing > 0 { longest.min(Duration::from_millis(5)) } else { longest };
+        let waits = self.storing > 0 || self.sharing.as_ref().is_some_and(Sharing::is_preparing);
+        let mut patience = if waits { longest.min(Duration::from_millis(5)) } else { longest };
+        if let Some(sharing) = &mut self.sharing
+            && sharing.turn(&mut self.node, &mut self.inbox.bars)
+        {
+            patience = Duration::ZERO;
+        }
         self.node.turn(patience, &mut self.inbox)?;
         while let Some(event) = self.node.event() {
+            if let Some(sharing) = &mut self.sharing {
+                sharing.take(&mut self.node, &mut self.inbox.bars, &event);
+            }
             self.take(event)?;
         }
         self.take_stored()
@@ -373,6 +387,9 @@ impl ReceiveLoop {
                 // If the sender is gone meanwhile, the recording is here all the same.
                 let told = terminal.stored(session, Ok(()), now).is_ok();
                 self.collected(deposit.filter(|_| told))?;
+                if let Some(sharing) = &self.sharing {
+                    sharing.arrived(&path, &self.inbox.bars);
+                }
                 Ok(Some(Received { session, path, bytes, from }))
             }
             Err(Unstored { cause, error }) => {

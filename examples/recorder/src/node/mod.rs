@@ -5,7 +5,7 @@ mod list;
 mod tls;
 mod wire;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -103,6 +103,13 @@ impl Role {
     }
 }
 
+/// Room for one frame, and where it goes while it waits: a lane that is full must not hold up other sessions.
+#[derive(Default)]
+struct Frame {
+    buffer: Vec<u8>,
+    waiting: Option<(LinkId, Range<usize>)>,
+}
+
 /// A terminal with its sockets and its stored state.
 pub struct Node {
     terminal: Box<Core>,
@@ -115,9 +122,8 @@ pub struct Node {
     listener: Option<TcpListener>,
     started: Instant,
     events: VecDeque<Event>,
-    /// The one frame that is sealed and waits for its lane, in `scratch`.
-    waiting: Option<(LinkId, Range<usize>)>,
-    scratch: Vec<u8>,
+    /// Of each session that sends: the frame that is sealed and waits for its lane.
+    frames: HashMap<SessionId, Frame>,
     record: Vec<u8>,
     watch: Option<Watch>,
     /// Sessions with callers, and those that collect.
@@ -175,8 +181,7 @@ impl Node {
             listener,
             started: now,
             events: VecDeque::new(),
-            waiting: None,
-            scratch: Vec::new(),
+            frames: HashMap::new(),
             record: vec![0; 2 + usize::from(MAX_RECORD.get())],
             watch: None,
             callers: Vec::new(),
@@ -276,20 +281,22 @@ impl Node {
     ) -> Result<(), FrameError> {
         let now = self.now();
         let length = piece.bytes.len();
-        self.scratch.resize(HEADROOM + length + TAILROOM, 0);
-        self.scratch[HEADROOM..HEADROOM + length].copy_from_slice(piece.bytes);
+        let Frame { buffer, waiting } = self.frames.entry(session).or_default();
+        buffer.resize(HEADROOM + length + TAILROOM, 0);
+        buffer[HEADROOM..HEADROOM + length].copy_from_slice(piece.bytes);
         let piece = Piece { class, segment: piece.segment, offset: piece.offset, length };
-        self.waiting = Some(self.terminal.seal(session, piece, &mut self.scratch, now)?);
-        self.release_waiting();
+        *waiting = Some(self.terminal.seal(session, piece, buffer, now)?);
+        self.release_waiting(session);
         Ok(())
     }
 
     /// A part of a deposit begins. Call only while [`Self::can_send`].
     pub fn send_part(&mut self, session: SessionId, name: &str) -> Result<(), FrameError> {
         let now = self.now();
-        self.scratch.resize(MAX_PART_HEADER, 0);
-        self.waiting = Some(self.terminal.seal_part(session, name, &mut self.scratch, now)?);
-        self.release_waiting();
+        let Frame { buffer, waiting } = self.frames.entry(session).or_default();
+        buffer.resize(MAX_PART_HEADER, 0);
+        *waiting = Some(self.terminal.seal_part(session, name, buffer, now)?);
+        self.release_waiting(session);
         Ok(())
     }
 
@@ -312,29 +319,30 @@ impl Node {
         hash: Option<&[u8; 32]>,
     ) -> Result<(), FrameError> {
         let now = self.now();
-        self.scratch.resize(HEADROOM + 32 + TAILROOM, 0);
-        self.waiting =
-            Some(self.terminal.seal_end(session, class, segments, hash, &mut self.scratch, now)?);
-        self.release_waiting();
+        let Frame { buffer, waiting } = self.frames.entry(session).or_default();
+        buffer.resize(HEADROOM + 32 + TAILROOM, 0);
+        *waiting = Some(self.terminal.seal_end(session, class, segments, hash, buffer, now)?);
+        self.release_waiting(session);
         Ok(())
     }
 
-    /// No frame waits for its lane: the next one may be sealed.
-    pub fn can_send(&self) -> bool {
-        self.waiting.is_none()
+    /// No frame of this session waits for its lane: the next one may be sealed.
+    pub fn can_send(&self, session: SessionId) -> bool {
+        self.frames.get(&session).is_none_or(|frame| frame.waiting.is_none())
     }
 
-    /// Hands the waiting frame to its lane if that has room.
-    fn release_waiting(&mut self) {
-        let Some((link, range)) = self.waiting.take() else { return };
+    /// Hands a session's waiting frame to its lane if that has room.
+    fn release_waiting(&mut self, session: SessionId) {
+        let Some(Frame { buffer, waiting }) = self.frames.get_mut(&session) else { return };
+        let Some((link, range)) = waiting.take() else { return };
         let Some(wire) = self.wires.get_mut(&link) else { return };
         if wire.backlog() > 0 && wire.backlog() + range.len() > BACKLOG {
             let _ = wire.flush();
         }
         if wire.backlog() > 0 && wire.backlog() + range.len() > BACKLOG {
-            self.waiting = Some((link, range));
+            *waiting = Some((link, range));
         } else {
-            wire.queue(&self.scratch[range]);
+            wire.queue(&buffer[range]);
         }
     }
 
@@ -446,7 +454,9 @@ impl Node {
         for link in broken {
             self.lost(link);
         }
-        self.release_waiting();
+        for session in self.frames.keys().copied().collect::<Vec<_>>() {
+            self.release_waiting(session);
+        }
     }
 
     /// Does what the terminal orders; what concerns the application is kept for [`Self::event`].
@@ -462,7 +472,9 @@ impl Node {
                 Event::Close { link } => {
                     self.transmit();
                     // The lane is over: what waits for it must not hold up the next one.
-                    self.waiting.take_if(|(lane, _)| *lane == link);
+                    for frame in self.frames.values_mut() {
+                        frame.waiting.take_if(|(lane, _)| *lane == link);
+                    }
                     if let Some(wire) = self.wires.get_mut(&link) {
                         wire.close();
                     }
@@ -473,7 +485,10 @@ impl Node {
                         Event::Expected { session } | Event::Collecting { session } => {
                             self.callers.push(session);
                         }
-                        Event::Closed { session, .. } => self.callers.retain(|caller| *caller != session),
+                        Event::Closed { session, .. } => {
+                            self.callers.retain(|caller| *caller != session);
+                            self.frames.remove(&session);
+                        }
                         _ => {}
                     }
                     self.events.push_back(other);

@@ -85,6 +85,12 @@ impl Stage {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// A command that needs no recorder's folder.
+    pub fn done_alone(&self, verb: &str, arguments: &[&str]) {
+        let output = recorder().arg(verb).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{verb} {arguments:?}: {output:?}");
+    }
+
     pub fn init(&self, name: &str) {
         let ticket = p2pgate_broker::enrol(&self.path("broker"), name).unwrap().to_string();
         self.done(name, "init", &self.init_arguments(name, &ticket));
@@ -176,6 +182,14 @@ impl Receiving {
         self.lines.read_line(&mut line).unwrap();
         let path = line.strip_prefix("received ").unwrap().split(" bytes ").next().unwrap();
         PathBuf::from(path)
+    }
+
+    /// Waits for the next line.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.truncate(line.trim_end().len());
+        line
     }
 
     /// Waits until some of a recording is there: the unfinished file and its length.

@@ -1,7 +1,6 @@
 //! The recorder that is called is away: the broker keeps the recording for it (P10), if the user wants that.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub(super) fn choice(given: Option<Choice>) -> Choice {
 impl Sending<'_> {
     /// M19: the user's word, or the command line's. `Some`: how this try ends.
     pub(super) fn deposit_offered(&mut self, session: SessionId, most: u64) -> Result<Option<Try>, Failure> {
-        let size = self.source.scan.bytes;
+        let size = self.outgoing.source.bytes;
         if self.choice == Choice::Never {
             return self.answer(session, false).map(|()| None);
         }
@@ -59,7 +58,7 @@ impl Sending<'_> {
         }
         self.bars.ask(&format!(
             "{} is switched off, busy or out of reach. Leave {} at the broker, sealed, for {}? [y/N] ",
-            self.callee_name, self.source.name, self.callee_name
+            self.callee_name, self.outgoing.source.name, self.callee_name
         ));
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
@@ -83,8 +82,8 @@ impl Sending<'_> {
 
     fn answer(&mut self, session: SessionId, yes: bool) -> Result<(), Failure> {
         self.depositing.wanted = yes;
-        let (source, size) = (self.source.tag, self.source.scan.bytes);
-        let deposit = Deposit { size, source: &source, hash: self.source.scan.hash.is_some() };
+        let source = &self.outgoing.source;
+        let deposit = Deposit { size: source.bytes, source: source.tag(), hash: source.hash.is_some() };
         let (terminal, now) = self.node.terminal();
         // Out of turn: the minute for it is over, and its event says so.
         let _ = match yes {
@@ -99,26 +98,24 @@ impl Sending<'_> {
 
     /// Seals and queues as much of a deposit as the lane takes. `true`: there is more that can go now.
     pub(super) fn pump_deposit(&mut self, session: SessionId) -> Result<bool, Failure> {
-        let size = self.source.scan.bytes;
+        let size = self.outgoing.source.bytes;
         let most = self.node.terminal().0.max_payload(session) as u64;
         let mut sent = 0;
-        while let Some(offset) = self.depositing.next.filter(|_| self.node.can_send()) {
+        while let Some(offset) = self.depositing.next.filter(|_| self.node.can_send(session)) {
             if sent >= STRIDE {
                 return Ok(true);
             }
             let length = (size - offset).min(most);
             let mut buffer = std::mem::take(&mut self.depositing.buffer);
             buffer.resize(length as usize, 0);
-            let read = self.source.file.read_exact_at(&mut buffer, offset);
-            if let Err(error) = read {
-                let failure = Failure::local("cannot read", &self.source.path, &error);
-                return self.give_up(session, failure).map(|()| false);
+            if let Err(failure) = self.outgoing.source.read_exact_at(&mut buffer, offset) {
+                return self.give_up(session, failure);
             }
             let result = if length == 0 {
-                if let Err(failure) = self.source.check_unchanged() {
-                    return self.give_up(session, failure).map(|()| false);
+                if let Err(failure) = self.outgoing.source.check_unchanged() {
+                    return self.give_up(session, failure);
                 }
-                self.node.send_end(session, Class::Sealed, 1, self.source.scan.hash.as_ref())
+                self.node.send_end(session, Class::Sealed, 1, self.outgoing.source.hash.as_ref())
             } else {
                 let piece = Piece { class: Class::Sealed, segment: 0, offset, bytes: &buffer };
                 self.node.send(session, Class::Sealed, &piece)
@@ -132,7 +129,7 @@ impl Sending<'_> {
                     self.bars.advance(session.number(), offset + length);
                     sent += length;
                 }
-                Err(FrameError::PartDue) => match self.node.send_part(session, &self.source.name) {
+                Err(FrameError::PartDue) => match self.node.send_part(session, &self.outgoing.source.name) {
                     Ok(()) => {}
                     Err(FrameError::NotYet) => return Ok(false),
                     // The session is over; its event says why.
@@ -141,7 +138,7 @@ impl Sending<'_> {
                 Err(_) => self.depositing.next = None,
             }
         }
-        Ok(self.depositing.next.is_some() && self.node.can_send())
+        Ok(self.depositing.next.is_some() && self.node.can_send(session))
     }
 }
 
