@@ -73,6 +73,9 @@ pub const P2PGATE_EVENT_DEPOSIT_WAITING: u32 = 31;
 /// A deposit is being collected (M22): P2PGATE_EVENT_OFFERED follows, or the end. Fields: session.
 pub const P2PGATE_EVENT_COLLECTING: u32 = 32;
 
+/// The broker's answer to p2pgate_terminal_group. Fields: cause: the broker's status code, 200 if it has the group on disk.
+pub const P2PGATE_EVENT_GROUP_ANSWERED: u32 = 40;
+
 /// No connection, or it was lost.
 pub const P2PGATE_OFFLINE_UNREACHABLE: u32 = 1;
 /// What answers there is not the broker with the key given.
@@ -218,6 +221,9 @@ fn flat(event: Event) -> p2pgate_event_t {
         }
         Event::RegisterFailed { status } => {
             p2pgate_event_t { cause: status.into(), ..kind(P2PGATE_EVENT_REGISTER_FAILED) }
+        }
+        Event::GroupAnswered { status } => {
+            p2pgate_event_t { cause: status.into(), ..kind(P2PGATE_EVENT_GROUP_ANSWERED) }
         }
         Event::AddressKnown => kind(P2PGATE_EVENT_ADDRESS_KNOWN),
         Event::Asked { acceptable } => {

@@ -31,6 +31,10 @@ pub struct Config {
     pub max_handshakes_per_source: usize,
     /// Entries of one terminal's list.
     pub max_list: usize,
+    /// Groups of one owner (V4).
+    pub max_groups: usize,
+    /// Members of one group.
+    pub max_members: usize,
     /// Control links of one key. One more displaces the longest silent that does not listen.
     pub max_links_per_terminal: usize,
     /// Grants of one caller. One more displaces the oldest that is past its first use and has no lane.
@@ -43,7 +47,7 @@ pub struct Config {
     pub max_questions_per_link: usize,
     /// Queries of one terminal in a minute.
     pub queries_per_minute: u32,
-    /// What one terminal may have stored in a minute: REGISTER and ADDRESS.
+    /// What one terminal may have stored in a minute: REGISTER, GROUP and ADDRESS.
     pub writes_per_minute: u32,
     /// Whether anything is kept for callees that cannot be called (P10).
     pub deposits: bool,
@@ -86,6 +90,8 @@ impl Default for Config {
             max_handshakes: 1_024,
             max_handshakes_per_source: 256,
             max_list: 1_000,
+            max_groups: 32,
+            max_members: 1_000,
             max_links_per_terminal: 8,
             max_grants_per_terminal: 64,
             max_lanes_per_grant: 32,

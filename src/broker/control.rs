@@ -56,6 +56,7 @@ impl Broker {
     fn message(&mut self, id: ConnectionId, message: Message<'_>, now: u64) {
         let answered = match message {
             Message::Register(register) => return self.register(id, register, now),
+            Message::Group(group) => return self.group(id, group, now),
             Message::Address(address) => return self.address(id, &address, now),
             Message::Resolve(resolve) => return self.resolve(id, &resolve),
             Message::Query(query) => return self.query(id, &query, now),

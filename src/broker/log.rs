@@ -78,7 +78,14 @@ pub enum What {
         /// Its length.
         entries: usize,
     },
-    /// A REGISTER or ADDRESS was refused with this status.
+    /// A group is registered (V4).
+    GroupRegistered {
+        /// What it is called.
+        group: Name,
+        /// How many are in it. `None`: it has ended.
+        members: Option<usize>,
+    },
+    /// A REGISTER, GROUP or ADDRESS was refused with this status.
     Refused(u16),
     /// The address is registered.
     AddressRegistered,
@@ -166,6 +173,10 @@ impl fmt::Display for What {
             Self::Registered { revision, entries } => {
                 write!(f, "list registered, revision {revision}, {entries} entries")
             }
+            Self::GroupRegistered { group, members: Some(members) } => {
+                write!(f, "group {group} registered, {members} members")
+            }
+            Self::GroupRegistered { group, members: None } => write!(f, "group {group} ended"),
             Self::Refused(code) => write!(f, "registration refused, status {code}"),
             Self::AddressRegistered => f.write_str("address registered"),
             Self::Query { callee, outcome } => write!(f, "query for {callee}: {outcome}"),

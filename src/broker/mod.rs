@@ -17,6 +17,7 @@ mod control;
 mod deposits;
 mod event;
 mod grants;
+mod groups;
 mod lanes;
 mod limits;
 mod log;
@@ -138,6 +139,7 @@ impl Broker {
             connections: self.net.connections.len(),
             handshakes: self.handshakes,
             terminals: self.registry.len(),
+            groups: self.registry.groups.len(),
             queries: self.queries.len(),
             grants: self.grants.len(),
             lanes: self.lanes.len(),
@@ -339,6 +341,7 @@ impl Broker {
             self.close(link, now);
         }
         self.deposits_revoked(identifier);
+        self.groups_revoked(identifier);
         let name = Name::from(identifier);
         self.registry.revoke(&name);
         self.net.log(Level::Info, None, Some(name), What::Revoked);

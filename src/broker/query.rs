@@ -2,6 +2,7 @@
 //! once it has acknowledged them, to the caller. Each query has one final answer, whatever happens meanwhile.
 
 use super::grants::GrantId;
+use super::groups::Admission;
 use super::log::Outcome;
 use super::timers::Timer;
 use super::{Broker, ConnectionId, Level, Name, What};
@@ -27,6 +28,8 @@ pub(super) struct Query {
     transaction: Option<u32>,
     callee: Name,
     callee_key: PublicKey,
+    /// By which entry the callee permits the caller.
+    by: Admission,
     callee_link: ConnectionId,
     /// The number of the question that the callee is to answer.
     asked: u32,
@@ -106,6 +109,7 @@ impl No {
     const NO_ADDRESS: Self = Self::new(Denial::NotFound, "the callee has never given an address", None);
     const OFFLINE: Self = Self::away("the callee is not connected", RETRY_OFFLINE);
     const LEFT: Self = Self::away("the callee's connection ended", RETRY_OFFLINE);
+    const UNHEARD: Self = Self::away("the callee takes no message as long as this", RETRY_BUSY);
     const SILENT: Self = Self::away("the callee did not answer", RETRY_BUSY);
     const TOO_MANY: Self = Self::new(Denial::NotConnected, "too many queries at once", Some(RETRY_BUSY));
     const TOO_MANY_GRANTS: Self =
@@ -158,9 +162,7 @@ impl Broker {
         if in_flight >= self.config.max_queries_per_link {
             return Err(No::TOO_MANY);
         }
-        if !self.registry.permits(query.callee, &caller, &caller_key) {
-            return Err(No::NOT_PERMITTED);
-        }
+        let by = self.registry.admission(query.callee, &caller, &caller_key).ok_or(No::NOT_PERMITTED)?;
         let terminal = self.registry.get(query.callee).ok_or(No::NOT_PERMITTED)?;
         let callee_key = terminal.key.ok_or(No::NOT_PERMITTED)?;
         if terminal.address.is_none() {
@@ -184,6 +186,7 @@ impl Broker {
             transaction,
             callee,
             callee_key,
+            by,
             callee_link,
             asked,
             stage: Stage::Status,
@@ -248,8 +251,9 @@ impl Broker {
         }
         let (caller, callee) = (query.caller.clone(), query.callee.clone());
         let (caller_link, callee_link, caller_key) = (query.caller_link, query.callee_link, query.caller_key);
-        let (transaction, old) = (query.transaction, query.deadline);
-        let Some((grant, handle)) = self.make_grant(id, (&caller, &callee), callee_link, now) else {
+        let (transaction, old, group) = (query.transaction, query.deadline, query.by.group().cloned());
+        let made = self.make_grant(id, (&caller, &callee), group.clone(), callee_link, now);
+        let Some((grant, handle)) = made else {
             return self.fail(id, No::TOO_MANY_GRANTS);
         };
         let credentials = Credentials {
@@ -274,8 +278,13 @@ impl Broker {
             caller_key: Some(*caller_key.as_bytes()),
             callee_password: Some(callee_password),
             expires: Some(seconds(self.config.grant_lifetime_ms)),
+            group: group.as_deref(),
         };
-        self.net.send(callee_link, &Message::CallerNotice(notice));
+        if !self.net.try_send(callee_link, &Message::CallerNotice(notice)) {
+            // Long names, or a callee that doesn't read: that is no reason to close its link on a caller's behalf.
+            self.remove_grant(grant);
+            return self.fail(id, No::UNHEARD);
+        }
 
         let deadline = now.saturating_add(self.config.status_deadline_ms);
         self.timers.disarm(old, Timer::Query(id));
@@ -335,7 +344,7 @@ impl Broker {
 
     /// Whether both ends are still who they were, and the callee permits the caller.
     fn may(&self, query: &Query) -> bool {
-        self.registry.permits(&query.callee, &query.caller, &query.caller_key)
+        self.registry.still_admits(&query.callee, &query.caller, &query.caller_key, &query.by)
             && self.registry.key_of(&query.callee) == Some(query.callee_key)
             && self.registry.key_of(&query.caller) == Some(query.caller_key)
     }

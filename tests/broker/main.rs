@@ -4,6 +4,7 @@
 
 mod deposits;
 mod deposits_hostile;
+mod groups;
 mod hostile;
 mod identity;
 mod lanes;

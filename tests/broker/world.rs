@@ -27,6 +27,7 @@ pub struct Store {
     pub keys: BTreeMap<Name, PublicKey>,
     pub lists: BTreeMap<Name, (u64, BTreeMap<Name, Option<PublicKey>>)>,
     pub addresses: BTreeMap<Name, p2pgate::broker::StoredAddress>,
+    pub groups: BTreeMap<Name, (Name, BTreeMap<Name, Option<PublicKey>>)>,
     pub frames: BTreeMap<Name, u32>,
     pub deposits: BTreeMap<DepositId, (DepositRecord, Vec<KeptPart>, Option<DepositNotice>)>,
     /// Refuse to write anything of deposits.
@@ -37,12 +38,14 @@ impl Store {
     fn apply(&mut self, operation: StoreOperation) -> Stored {
         match operation {
             StoreOperation::Enrol { identifier, ticket_digest, key } => {
-                let bound = self.keys.get(&identifier).is_some_and(|bound| *bound != key);
+                let bound = self.keys.get(&identifier).is_some_and(|bound| *bound != key)
+                    || self.groups.contains_key(&identifier);
                 if bound || self.tickets.get(&ticket_digest).map(String::as_str) != Some(&*identifier) {
                     return Stored::Refused;
                 }
                 self.tickets.remove(&ticket_digest);
-                for (_, list) in self.lists.values_mut() {
+                let lists = self.lists.values_mut().map(|(_, list)| list);
+                for list in lists.chain(self.groups.values_mut().map(|(_, members)| members)) {
                     list.entry(identifier.clone()).and_modify(|entry| *entry = entry.or(Some(key)));
                 }
                 self.keys.insert(identifier, key);
@@ -52,11 +55,31 @@ impl Store {
                     return Stored::Refused;
                 }
                 let bind = |(name, key): (Name, Option<PublicKey>)| {
-                    let key = key.or_else(|| self.keys.get(&name).copied());
+                    let owner = self.groups.get(&name).map(|(owner, _)| owner);
+                    let key = key.or_else(|| self.keys.get(owner.unwrap_or(&name)).copied());
                     (name, key)
                 };
                 let list = list.into_iter().map(bind).collect();
                 self.lists.insert(identifier, (revision, list));
+            }
+            StoreOperation::SaveGroup { group, owner, key, members } => {
+                let taken = self.keys.contains_key(&group) || self.tickets.values().any(|it| **it == *group);
+                if self.keys.get(&owner) != Some(&key) || taken {
+                    return Stored::Refused;
+                }
+                let Some(members) = members else {
+                    self.groups.remove(&group);
+                    return Stored::Done;
+                };
+                for (_, list) in self.lists.values_mut() {
+                    list.entry(group.clone()).and_modify(|entry| *entry = entry.or(Some(key)));
+                }
+                let bind = |(name, key): (Name, Option<PublicKey>)| {
+                    let key = key.or_else(|| self.keys.get(&name).copied());
+                    (name, key)
+                };
+                let members = members.into_iter().map(bind).collect();
+                self.groups.insert(group, (owner, members));
             }
             StoreOperation::SaveAddress { identifier, key, address } => {
                 if self.keys.get(&identifier) != Some(&key) {
@@ -151,6 +174,7 @@ impl World {
         self.store.keys.remove(identifier);
         self.store.lists.remove(identifier);
         self.store.addresses.remove(identifier);
+        self.store.groups.retain(|_, (owner, _)| **owner != *identifier);
         self.broker.revoke(identifier, self.now);
         self.run();
     }
@@ -317,6 +341,9 @@ impl World {
             if let Some(frame) = self.store.frames.get(identifier) {
                 broker.restore_frame(identifier, *frame);
             }
+        }
+        for (group, (owner, members)) in &self.store.groups {
+            broker.restore_group(group, owner, members.clone()).unwrap();
         }
         for (record, parts, notice) in self.store.deposits.values() {
             let last = parts.last();

@@ -74,17 +74,13 @@ impl Node {
         if let Some(blob) = self.state.peers()? {
             restore(&mut self.terminal, &blob)?;
         }
-        let struck: Vec<SessionId> =
-            self.callers.iter().copied().filter(|&caller| !self.is_permitted(caller)).collect();
-        for caller in struck {
-            self.terminal.close(caller);
+        let callers: Vec<SessionId> = self.callers.clone();
+        for caller in callers {
+            if !self.terminal.is_admitted(caller) {
+                self.terminal.close(caller);
+            }
         }
         Ok(())
-    }
-
-    fn is_permitted(&self, caller: SessionId) -> bool {
-        let caller = self.terminal.peer(caller);
-        self.terminal.permitted().any(|(permitted, _)| Some(permitted) == caller)
     }
 }
 
