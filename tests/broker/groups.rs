@@ -310,6 +310,8 @@ fn v4_what_happens_to_groups_is_logged() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
     /// Whatever owners do, a caller is permitted exactly if a group on the list has it, by the simplest reckoning.
     #[test]
     fn v4_any_changes_admit_exactly_the_members(

@@ -7,6 +7,7 @@ mod connecting;
 mod deposits;
 mod entropy;
 mod frames;
+mod groups;
 mod lists;
 mod policy;
 mod properties;

@@ -48,6 +48,6 @@ pub use admin::{enrol, revoke};
 pub use backup::backup;
 pub use check::check;
 pub use error::Error;
-pub use listing::{Shown, deposits, show, terminals};
+pub use listing::{Shown, deposits, groups, show, terminals};
 pub use options::Options;
 pub use server::{Server, Stop};

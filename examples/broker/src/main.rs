@@ -5,7 +5,7 @@ mod settings;
 
 use clap::{Args, Parser, Subcommand};
 use p2pgate::broker::{DepositRecord, StoredDeposit};
-use p2pgate_broker::store::Terminal;
+use p2pgate_broker::store::{Group, Terminal};
 use p2pgate_broker::{Error, Server};
 use settings::{Serve, one_line};
 use std::io::{IsTerminal, Write};
@@ -29,7 +29,9 @@ enum Command {
     Enrol(Named),
     /// Print what is deposited: number, depositor, callee, bytes kept, bytes in all, state, hours since it was last written; a tab between them
     Deposits(Data),
-    /// Take ID's key, ticket, list and address away; its links and lanes end at once
+    /// Print the groups, a line a member: group, owner, member, its key; a tab between them
+    Groups(Data),
+    /// Take ID's key, ticket, list, groups and address away; its links and lanes end at once
     Revoke(Named),
     /// Print who is enrolled: identifier, key, list's number, its entries, address; a tab between them
     List(Data),
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Enrol(named) => p2pgate_broker::enrol(&named.data, &named.identifier)
             .and_then(|ticket| print_line(format_args!("{}", *ticket))),
         Command::Deposits(Data { data }) => list_deposits(&data),
+        Command::Groups(Data { data }) => list_groups(&data),
         Command::Revoke(named) => p2pgate_broker::revoke(&named.data, &named.identifier),
         Command::List(Data { data }) => list(&data),
         Command::Show(named) => show(&named.data, &named.identifier),
@@ -149,6 +152,19 @@ fn list(data: &Path) -> Result<(), Error> {
         let Terminal { identifier, key, revision, list, .. } = &terminal;
         let address = addresses(&terminal).into_iter().next().unwrap_or_default();
         print_line(format_args!("{identifier}\t{key}\t{revision}\t{}\t{address}", list.len()))?;
+    }
+    Ok(())
+}
+
+fn list_groups(data: &Path) -> Result<(), Error> {
+    for Group { name, owner, members } in p2pgate_broker::groups(data)? {
+        if members.is_empty() {
+            print_line(format_args!("{name}\t{owner}\t\t"))?;
+        }
+        for (member, key) in members {
+            let key = key.as_ref().map_or_else(|| "not enrolled yet".to_owned(), ToString::to_string);
+            print_line(format_args!("{name}\t{owner}\t{member}\t{key}"))?;
+        }
     }
     Ok(())
 }

@@ -149,6 +149,7 @@ impl Server {
         let unusable = |source| Error::Store { path: path.clone(), source };
         let mut store = open(&path).map_err(unusable)?;
         let terminals = store.load().map_err(unusable)?;
+        let groups = store.load_groups().map_err(unusable)?;
         let deposits = store.load_deposits().map_err(unusable)?;
 
         let (config, pipe_pairs) = within_file_limit(options.config);
@@ -168,6 +169,10 @@ impl Server {
             if let Some(frame) = terminal.frame {
                 broker.restore_frame(&terminal.identifier, frame);
             }
+        }
+        for group in groups {
+            let restored = broker.restore_group(&group.name, &group.owner, group.members);
+            restored.map_err(|_| unusable(StoreError::Damaged("a group")))?;
         }
 
         let poll = Poll::new().map_err(Error::system("poll"))?;

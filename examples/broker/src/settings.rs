@@ -47,10 +47,16 @@ pub(crate) struct Serve {
     /// Entries of one terminal's list [default: 1000]
     #[arg(long, value_name = "NUMBER", value_parser = count())]
     max_list: Option<u32>,
+    /// Groups of one owner [default: 32]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    max_groups: Option<u32>,
+    /// Members of one group [default: 1000]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    max_members: Option<u32>,
     /// Queries of one terminal [default: 120]
     #[arg(long, value_name = "NUMBER", value_parser = count())]
     queries_per_minute: Option<u32>,
-    /// Lists and addresses that one terminal registers [default: 60]
+    /// Lists, groups and addresses that one terminal registers [default: 60]
     #[arg(long, value_name = "NUMBER", value_parser = count())]
     registrations_per_minute: Option<u32>,
     /// Keep nothing for callees that cannot be called
@@ -123,6 +129,8 @@ impl Serve {
             (&mut config.max_handshakes, self.max_handshakes),
             (&mut config.max_handshakes_per_source, self.max_handshakes_per_source),
             (&mut config.max_list, self.max_list),
+            (&mut config.max_groups, self.max_groups),
+            (&mut config.max_members, self.max_members),
         ] {
             *limit = given.and_then(|given| usize::try_from(given).ok()).unwrap_or(*limit);
         }

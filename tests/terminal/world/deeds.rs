@@ -64,7 +64,7 @@ impl World {
                 }
                 self.list_outcome
             }
-            StoreOperation::SaveAddress { .. } => Stored::Done,
+            StoreOperation::SaveAddress { .. } | StoreOperation::SaveGroup { .. } => Stored::Done,
             operation => self.store_deposit(operation),
         }
     }

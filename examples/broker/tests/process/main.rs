@@ -3,6 +3,7 @@
 
 mod care;
 mod deposits;
+mod groups;
 mod hostile;
 mod migrate;
 mod operator;
