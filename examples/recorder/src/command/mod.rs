@@ -3,6 +3,7 @@
 pub mod allow;
 pub mod demo;
 mod deposits;
+mod group;
 pub mod init;
 mod inspect;
 mod leak;
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Init(arguments) => init::run(arguments),
         Command::Show(arguments) => init::show(arguments),
         Command::Allow(arguments) => allow::run(arguments),
+        Command::Group(arguments) => group::run(arguments),
         Command::Receive(arguments) => receive::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Deposits(arguments) => deposits::run(arguments),
