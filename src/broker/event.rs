@@ -53,6 +53,22 @@ pub enum Event {
         /// One behind the last.
         end: u64,
     },
+    /// Open a connection to the resolver and say [`Broker::resolver_dialled`](super::Broker::resolver_dialled).
+    DialResolver,
+    /// Look these domain names up and say [`Broker::looked_up`](super::Broker::looked_up) (V3).
+    LookUp {
+        /// Which question this is.
+        request: RequestId,
+        /// The names, at most five.
+        names: Vec<Name>,
+    },
+    /// Ask whoever assigned the terminal's address and say [`Broker::found_lease`](super::Broker::found_lease) (V2).
+    FindLease {
+        /// Which question this is.
+        request: RequestId,
+        /// The terminal.
+        identifier: Name,
+    },
     /// For the log.
     Log(LogRecord),
 }
@@ -102,6 +118,13 @@ pub enum StoreOperation {
         key: PublicKey,
         /// The address.
         address: StoredAddress,
+    },
+    /// A resolver's: replace what is known of the identifier's address and note the time, or forget it (P1, P13). The identifier need not be enrolled.
+    SaveResolved {
+        /// Whose address.
+        identifier: Name,
+        /// The address; `None`: there is none.
+        address: Option<StoredAddress>,
     },
     /// Note the largest frame that the terminal takes, which also says that it knows deposits (P10). [`Stored::Refused`] if `key` is no longer the
     /// identifier's.

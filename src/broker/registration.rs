@@ -46,6 +46,12 @@ pub(super) enum Pending {
         members: Option<List>,
         transaction: Option<u32>,
     },
+    Resolved {
+        link: ConnectionId,
+        identifier: Name,
+        address: Option<StoredAddress>,
+        transaction: Option<u32>,
+    },
     /// Nobody waits for it.
     Frame,
     DepositOpen {
@@ -95,6 +101,7 @@ impl Broker {
                     Stored::Done => {
                         terminal.address = Some(address);
                         self.answer(link, StatusCode::Done, "Registered.", transaction);
+                        self.address_changed(&identifier);
                         self.net.log(Level::Info, Some(link), Some(identifier), What::AddressRegistered);
                     }
                     Stored::Refused => self.answer(link, StatusCode::Forbidden, REVOKED, transaction),
@@ -103,6 +110,10 @@ impl Broker {
             }
             Pending::Group { link, owner, key, group, members, transaction } => {
                 self.group_stored(link, (&owner, key), (group, members), transaction, outcome);
+            }
+            Pending::Resolved { link, identifier, address, transaction } => {
+                let done = outcome == Stored::Done;
+                self.address_stored(link, (identifier, address), transaction, done, now);
             }
             Pending::Frame => {}
             Pending::DepositOpen { number } => self.deposit_opened(number, outcome, now),

@@ -11,4 +11,5 @@ mod lanes;
 mod lists;
 mod parts;
 mod queries;
+mod resolver;
 mod world;

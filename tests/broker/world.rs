@@ -29,6 +29,8 @@ pub struct Store {
     pub addresses: BTreeMap<Name, p2pgate::broker::StoredAddress>,
     pub groups: BTreeMap<Name, (Name, BTreeMap<Name, Option<PublicKey>>)>,
     pub frames: BTreeMap<Name, u32>,
+    /// A resolver's.
+    pub resolved: BTreeMap<Name, p2pgate::broker::StoredAddress>,
     pub deposits: BTreeMap<DepositId, (DepositRecord, Vec<KeptPart>, Option<DepositNotice>)>,
     /// Refuse to write anything of deposits.
     pub broken: bool,
@@ -87,6 +89,13 @@ impl Store {
                 }
                 self.addresses.insert(identifier, address);
             }
+            StoreOperation::SaveResolved { .. } if self.broken => return Stored::Failed,
+            StoreOperation::SaveResolved { identifier, address: Some(address) } => {
+                self.resolved.insert(identifier, address);
+            }
+            StoreOperation::SaveResolved { identifier, address: None } => {
+                self.resolved.remove(&identifier);
+            }
             StoreOperation::SaveFrame { identifier, frame, .. } => {
                 self.frames.insert(identifier, frame);
             }
@@ -125,6 +134,12 @@ pub struct World {
     pub gives: BTreeMap<ConnectionId, Vec<u8>>,
     /// Every text that the broker sent: to whom, and what.
     pub transcript: Vec<(ConnectionId, String)>,
+    /// What goes out on connections that are not a terminal's, as on the wire.
+    pub raw: BTreeMap<ConnectionId, Vec<u8>>,
+    /// How often the resolver was to be dialled, which names were to be looked up, whose leases were to be found.
+    pub dials: usize,
+    pub lookups: Vec<(RequestId, Vec<Name>)>,
+    pub leases: Vec<(RequestId, Name)>,
     peers: BTreeMap<ConnectionId, Peer>,
     last: ConnectionId,
     entropy: u8,
@@ -145,8 +160,12 @@ impl World {
     }
 
     pub fn with(config: Config) -> Self {
+        Self::of(Broker::new(config, key(200), [7; 32]))
+    }
+
+    pub fn of(broker: Broker) -> Self {
         Self {
-            broker: Broker::new(config, key(200), [7; 32]),
+            broker,
             now: 1_000_000,
             store: Store::default(),
             hold: false,
@@ -159,6 +178,10 @@ impl World {
             takes: BTreeMap::new(),
             gives: BTreeMap::new(),
             transcript: Vec::new(),
+            raw: BTreeMap::new(),
+            dials: 0,
+            lookups: Vec::new(),
+            leases: Vec::new(),
             peers: BTreeMap::new(),
             last: 0,
             entropy: 0,
@@ -179,10 +202,14 @@ impl World {
         self.run();
     }
 
+    pub fn next_connection(&mut self) -> ConnectionId {
+        self.last += 1;
+        self.last
+    }
+
     /// A bare connection.
     pub fn connect(&mut self, from: SocketAddr) -> ConnectionId {
-        self.last += 1;
-        let id = self.last;
+        let id = self.next_connection();
         self.peers.insert(id, Peer::default());
         self.broker.connected(id, from, self.now);
         self.run();
@@ -393,6 +420,9 @@ impl World {
                     let part = self.files[&deposit][start as usize..end as usize].to_vec();
                     self.gives.insert(connection, part);
                 }
+                Event::DialResolver => self.dials += 1,
+                Event::LookUp { request, names } => self.lookups.push((request, names)),
+                Event::FindLease { request, identifier } => self.leases.push((request, identifier)),
                 Event::Log(record) => self.logs.push(record),
             }
         }
@@ -401,6 +431,9 @@ impl World {
     fn receive(&mut self, id: ConnectionId) {
         let mut bytes = Vec::new();
         self.broker.poll_transmit(id, &mut bytes);
+        if let Some(raw) = self.raw.get_mut(&id) {
+            return raw.append(&mut bytes);
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.received.extend_from_slice(&bytes);
         while let Ok(Record::Complete(length)) = record(&peer.received, MaxRecord::MAX) {

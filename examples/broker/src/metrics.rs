@@ -137,7 +137,7 @@ impl Metrics {
             let (outcome, cause) = match *outcome {
                 Outcome::Granted => ("granted", ""),
                 Outcome::NotPermitted => ("not permitted", ""),
-                Outcome::NotFound => ("no address", ""),
+                Outcome::NotFound(cause) => ("no address", cause),
                 Outcome::NotConnected(cause) => ("not connected", cause),
                 Outcome::DepositAsked(cause) => ("asked whether to deposit", cause),
                 Outcome::Abandoned => ("abandoned", ""),
