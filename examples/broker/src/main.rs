@@ -1,12 +1,14 @@
 //! The program `p2pgate-broker`.
 #![forbid(unsafe_code)]
 
+mod resolver;
 mod settings;
 
 use clap::{Args, Parser, Subcommand};
 use p2pgate::broker::{DepositRecord, StoredDeposit};
 use p2pgate_broker::store::{Group, Terminal};
-use p2pgate_broker::{Error, Server};
+use p2pgate_broker::{Error, Options, Server};
+use resolver::Resolver;
 use settings::{Serve, one_line};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -25,6 +27,10 @@ struct Cli {
 enum Command {
     /// Serve terminals. Once ready, prints: listening ADDR key BASE64
     Serve(Box<Serve>),
+    /// Resolve addresses for one broker, as a process of its own. Once ready, prints: listening ADDR key BASE64
+    Resolver(Box<Resolver>),
+    /// Print the key of the broker or resolver of a folder, and make one if there is none yet
+    Key(Data),
     /// Print a one-time ticket by which a terminal enrols as ID within 7 days
     Enrol(Named),
     /// Print what is deposited: number, depositor, callee, bytes kept, bytes in all, state, hours since it was last written; a tab between them
@@ -80,7 +86,11 @@ fn main() -> ExitCode {
     // What this process creates is this user's alone.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let outcome = match cli.command {
-        Command::Serve(serve) => run(*serve),
+        Command::Serve(serve) => serve_terminals(*serve),
+        Command::Resolver(resolver) => resolver.options().and_then(run),
+        Command::Key(Data { data }) => {
+            p2pgate_broker::key(&data).and_then(|key| print_line(format_args!("{key}")))
+        }
         Command::Enrol(named) => p2pgate_broker::enrol(&named.data, &named.identifier)
             .and_then(|ticket| print_line(format_args!("{}", *ticket))),
         Command::Deposits(Data { data }) => list_deposits(&data),
@@ -110,12 +120,13 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(serve: Serve) -> Result<(), Error> {
+fn serve_terminals(serve: Serve) -> Result<(), Error> {
     let serve = serve.with_file()?;
     let options = serve.options()?;
-    if serve.check_config {
-        return Ok(());
-    }
+    if serve.check_config { Ok(()) } else { run(options) }
+}
+
+fn run(options: Options) -> Result<(), Error> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();

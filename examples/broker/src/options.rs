@@ -1,7 +1,9 @@
 //! How a broker is set up.
 
 use crate::Error;
+use crate::leases::LeaseFiles;
 use p2pgate::broker::Config;
+use p2pgate::link::PublicKey;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,12 +21,34 @@ pub struct Options {
     pub admin_exposed: bool,
     /// What it allows: [`Config::max_transfer`] and [`Config::relay`] among others.
     pub config: Config,
+    /// The address resolution server that it asks; without one it keeps the table itself (V1).
+    pub resolver: Option<AskedResolver>,
+    /// It is an address resolution server itself, and nothing else.
+    pub resolves: Option<Resolves>,
     /// How long running lanes and queued answers may take once it is told to stop.
     pub grace: Duration,
     /// A joined pair of lanes ends when nothing has moved and nothing was held back for so long.
     pub lane_idle: Duration,
     /// Joins lanes by `splice(2)` where the system has it; otherwise, and wherever pipes run out, bytes are copied.
     pub splice: bool,
+}
+
+/// The address resolution server that a broker asks (P1).
+#[derive(Clone, Copy, Debug)]
+pub struct AskedResolver {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its key, as it prints it.
+    pub key: PublicKey,
+}
+
+/// What makes a server an address resolution server (P1).
+#[derive(Clone, Debug)]
+pub struct Resolves {
+    /// The key of the broker that may ask.
+    pub broker: PublicKey,
+    /// Who knows which addresses were assigned (V2).
+    pub leases: Option<LeaseFiles>,
 }
 
 impl Options {
@@ -36,6 +60,8 @@ impl Options {
             admin: None,
             admin_exposed: false,
             config: Config { max_transfer: 64 << 30, ..Config::default() },
+            resolver: None,
+            resolves: None,
             grace: Duration::from_secs(5),
             lane_idle: Duration::from_secs(600),
             splice: true,

@@ -42,6 +42,7 @@ impl World {
                     }
                 }
                 event @ (BrokerEvent::Deposit { .. } | BrokerEvent::Collect { .. }) => self.shelve(event),
+                BrokerEvent::DialResolver | BrokerEvent::LookUp { .. } | BrokerEvent::FindLease { .. } => {}
                 BrokerEvent::Log(record) => self.logs.push(record.to_string()),
             }
         }

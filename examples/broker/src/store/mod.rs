@@ -3,6 +3,7 @@
 mod care;
 mod deposits;
 mod groups;
+mod resolved;
 mod sqlite;
 mod worker;
 
@@ -28,6 +29,12 @@ pub trait Store: Send {
     /// # Errors
     /// The engine's, or a row that no broker has written.
     fn load_groups(&mut self) -> Result<Vec<Group>, StoreError>;
+
+    /// Every address that a resolver was told, with the milliseconds since then (P1).
+    ///
+    /// # Errors
+    /// The engine's, or a row that no broker has written.
+    fn load_resolved(&mut self) -> Result<Vec<(Name, StoredAddress, u64)>, StoreError>;
 
     /// Every deposit, in the order in which they were opened.
     ///

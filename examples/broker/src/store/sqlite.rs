@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const TICKET_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// One script a version: `user_version` says how many of them have been run on a file.
-const MIGRATIONS: [&str; 3] = [
-    "
+const MIGRATIONS: [&[&str]; 3] = [
+    &["
     CREATE TABLE terminals (identifier TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE tickets (identifier TEXT PRIMARY KEY, digest BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE lists (
@@ -34,9 +34,9 @@ const MIGRATIONS: [&str; 3] = [
         identifier TEXT PRIMARY KEY REFERENCES terminals ON DELETE CASCADE,
         address TEXT NOT NULL
     ) WITHOUT ROWID;
-",
-    super::deposits::TABLES,
-    super::groups::TABLES,
+"],
+    &[super::deposits::TABLES],
+    &[super::groups::TABLES, super::resolved::TABLES],
 ];
 
 /// A store in one SQLite file.
@@ -129,6 +129,10 @@ impl Store for Sqlite {
         super::groups::load(&self.connection)
     }
 
+    fn load_resolved(&mut self) -> Result<Vec<(Name, StoredAddress, u64)>, StoreError> {
+        super::resolved::load(&self.connection)
+    }
+
     fn load_deposits(&mut self) -> Result<Vec<StoredDeposit>, StoreError> {
         super::deposits::load(&self.connection)
     }
@@ -196,6 +200,9 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
                 saved,
             )?;
         }
+        Operation::Terminal(StoreOperation::SaveResolved { identifier, address }) => {
+            super::resolved::save(transaction, identifier, address.as_ref())?;
+        }
         Operation::Terminal(StoreOperation::SaveFrame { identifier, key, frame }) => {
             if key_of(transaction, identifier)? != Some(*key.as_bytes()) {
                 return Ok(Stored::Refused);
@@ -253,7 +260,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let done = usize::try_from(version).unwrap_or(usize::MAX);
     let missing = MIGRATIONS.get(done..).ok_or(StoreError::Later(version))?;
-    for script in missing {
+    for script in missing.iter().copied().flatten() {
         transaction.execute_batch(script)?;
     }
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;

@@ -9,6 +9,7 @@ mod migrate;
 mod operator;
 mod pages;
 mod relay;
+mod resolver;
 mod restart;
 mod settings;
 mod support;

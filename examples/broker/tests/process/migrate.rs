@@ -90,6 +90,8 @@ fn p13_a_store_of_version_1_is_brought_forward() {
     let welcome = bob.ask("HELLO\nIdentifier:bob\nListen:1\nFrame:2000\n");
     assert_eq!(value(&welcome, "Revision"), "7");
     grant(&mut served.terminal("alice", 1), &mut bob);
+    // Nobody waits for the frame's way to the disk, but this comes behind it.
+    assert!(bob.ask("ADDRESS\nIdentifier:bob\nAddress:0.0.0.0\nPort:4000\n").contains("Status:200"));
     served.kill();
     let store = rusqlite::Connection::open(data.join("broker.sqlite")).unwrap();
     let version: i64 = store.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();

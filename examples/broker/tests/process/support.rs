@@ -34,6 +34,18 @@ impl Served {
     pub fn start_with(data: &Path, options: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
         command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]).args(options);
+        Self::run(command)
+    }
+
+    /// `p2pgate-broker resolver` for the broker of another folder.
+    pub fn resolver(data: &Path, listen: &str, broker: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.arg("resolver").arg("--data").arg(data).args(["--listen", listen, "--broker-key", broker]);
+        command.args(options);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
