@@ -183,6 +183,8 @@
 
 // The other end asks for a recording, or for the list of them: see p2pgate_terminal_wanted. Comes only after p2pgate_terminal_share. Fields: session.
 #define P2PGATE_EVENT_WANTED 33
+// The broker's answer to p2pgate_terminal_group. Fields: cause: the broker's status code, 200 if it has the group on disk.
+#define P2PGATE_EVENT_GROUP_ANSWERED 40
 
 // No connection, or it was lost.
 #define P2PGATE_OFFLINE_UNREACHABLE 1
@@ -536,7 +538,7 @@
 #define P2PGATE_CORE_WORDS 258
 
 // Words of a place for a session; see P2PGATE_TERMINAL_WORDS.
-#define P2PGATE_SESSION_WORDS 124
+#define P2PGATE_SESSION_WORDS 125
 
 // Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
 #define P2PGATE_PEER_WORDS 23
@@ -1074,6 +1076,25 @@ p2pgate_result_t p2pgate_terminal_permit(uint64_t *terminal,
                                          size_t add_count,
                                          const p2pgate_entry_t *remove,
                                          size_t remove_count);
+
+// Tells the broker who is in a group of this terminal's (V4): puts `add` into it, then takes `remove` out; `replace` other than 0: `add` becomes the group, and
+// without anybody in `add` the group ends. `group` is this terminal's identifier, `/` and a name; of the entries the identifiers count. Writes to `buffer` and
+// gives in `frame` what to write to which link, whole, before what p2pgate_terminal_poll_transmit gives for that link next. P2PGATE_EVENT_GROUP_ANSWERED
+// follows, or P2PGATE_EVENT_OFFLINE. Nothing of it is stored here.
+//
+// Errors, with nothing said: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT (also: nobody to add or remove), P2PGATE_E_TEXT,
+// P2PGATE_E_IDENTIFIER, P2PGATE_E_OFFLINE, P2PGATE_E_BUSY (the last answer has not come), P2PGATE_E_BUFFER, P2PGATE_E_TEXT_TOO_LONG.
+p2pgate_result_t p2pgate_terminal_group(uint64_t *terminal,
+                                        const char *group,
+                                        size_t group_length,
+                                        uint32_t replace,
+                                        const p2pgate_entry_t *add,
+                                        size_t add_count,
+                                        const p2pgate_entry_t *remove,
+                                        size_t remove_count,
+                                        uint8_t *buffer,
+                                        size_t length,
+                                        p2pgate_frame_t *frame);
 
 // The terminal on the list with this number, from 0; P2PGATE_NOTHING: there are no more. Numbers hold until the next call that changes something.
 //

@@ -75,6 +75,9 @@ pub const P2PGATE_EVENT_COLLECTING: u32 = 32;
 /// The other end asks for a recording, or for the list of them: see p2pgate_terminal_wanted. Comes only after p2pgate_terminal_share. Fields: session.
 pub const P2PGATE_EVENT_WANTED: u32 = 33;
 
+/// The broker's answer to p2pgate_terminal_group. Fields: cause: the broker's status code, 200 if it has the group on disk.
+pub const P2PGATE_EVENT_GROUP_ANSWERED: u32 = 40;
+
 /// No connection, or it was lost.
 pub const P2PGATE_OFFLINE_UNREACHABLE: u32 = 1;
 /// What answers there is not the broker with the key given.
@@ -224,6 +227,9 @@ fn flat(event: Event) -> p2pgate_event_t {
         }
         Event::RegisterFailed { status } => {
             p2pgate_event_t { cause: status.into(), ..kind(P2PGATE_EVENT_REGISTER_FAILED) }
+        }
+        Event::GroupAnswered { status } => {
+            p2pgate_event_t { cause: status.into(), ..kind(P2PGATE_EVENT_GROUP_ANSWERED) }
         }
         Event::AddressKnown => kind(P2PGATE_EVENT_ADDRESS_KNOWN),
         Event::Asked { acceptable } => {

@@ -1,12 +1,14 @@
 //! The list of permitted terminals (P2).
 
-use crate::memory::{Out, Outcome, array, code, shared, values};
+use crate::memory::{Out, Outcome, array, bytes_mut, code, shared, values};
 use crate::result::*;
 use crate::terminal::{Held, identifier, with};
+use crate::transfer::p2pgate_frame_t;
+use crate::transport::transmit_code;
 use core::ffi::c_char;
 use p2pgate::identifier::Identifier;
 use p2pgate::link::PublicKey;
-use p2pgate::terminal::Entries;
+use p2pgate::terminal::{Entries, GroupError};
 
 /// Longest identifier, bytes.
 pub const P2PGATE_MAX_IDENTIFIER: usize = 128;
@@ -129,6 +131,46 @@ unsafe fn permit(
         with(terminal, |held| {
             let (add, remove) = (Given::new(add.0, add.1)?, Given::new(remove.0, remove.1)?);
             held.terminal.permit_entries(replace, &add, &remove).map_err(|_| P2PGATE_E_LIST_FULL)
+        })
+    }
+}
+
+/// Tells the broker who is in a group of this terminal's (V4): puts `add` into it, then takes `remove` out; `replace` other than 0: `add` becomes the group, and
+/// without anybody in `add` the group ends. `group` is this terminal's identifier, `/` and a name; of the entries the identifiers count. Writes to `buffer` and
+/// gives in `frame` what to write to which link, whole, before what p2pgate_terminal_poll_transmit gives for that link next. P2PGATE_EVENT_GROUP_ANSWERED
+/// follows, or P2PGATE_EVENT_OFFLINE. Nothing of it is stored here.
+///
+/// Errors, with nothing said: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT (also: nobody to add or remove), P2PGATE_E_TEXT,
+/// P2PGATE_E_IDENTIFIER, P2PGATE_E_OFFLINE, P2PGATE_E_BUSY (the last answer has not come), P2PGATE_E_BUFFER, P2PGATE_E_TEXT_TOO_LONG.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p2pgate_terminal_group(
+    terminal: *mut u64,
+    group: *const c_char,
+    group_length: usize,
+    replace: u32,
+    add: *const p2pgate_entry_t,
+    add_count: usize,
+    remove: *const p2pgate_entry_t,
+    remove_count: usize,
+    buffer: *mut u8,
+    length: usize,
+    frame: *mut p2pgate_frame_t,
+) -> p2pgate_result_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with(terminal, |held| {
+            let group = identifier(group, group_length)?;
+            let (add, remove) = (Given::new(add, add_count)?, Given::new(remove, remove_count)?);
+            let (buffer, out) = (bytes_mut(buffer, length)?, Out::new(frame)?);
+            let said = held.terminal.group(&group, replace != 0, &add, &remove, buffer);
+            let (link, length) = said.map_err(|error| match error {
+                GroupError::Offline => P2PGATE_E_OFFLINE,
+                GroupError::Busy => P2PGATE_E_BUSY,
+                GroupError::Empty => P2PGATE_E_ARGUMENT,
+                GroupError::Transmit(error) => transmit_code(error),
+            })?;
+            out.put(p2pgate_frame_t { range: (0..length).into(), link: link.number() });
+            Ok(())
         })
     }
 }

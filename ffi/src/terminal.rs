@@ -17,7 +17,7 @@ use zeroize::Zeroize;
 /// Words of a terminal besides its places; see P2PGATE_TERMINAL_WORDS.
 pub const P2PGATE_CORE_WORDS: usize = 258;
 /// Words of a place for a session; see P2PGATE_TERMINAL_WORDS.
-pub const P2PGATE_SESSION_WORDS: usize = 124;
+pub const P2PGATE_SESSION_WORDS: usize = 125;
 /// Words of a place for a terminal that is known; see P2PGATE_TERMINAL_WORDS.
 pub const P2PGATE_PEER_WORDS: usize = 23;
 

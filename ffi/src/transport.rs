@@ -209,11 +209,17 @@ pub unsafe extern "C" fn p2pgate_terminal_poll_transmit(
                     out.put(written);
                     Ok(())
                 }
-                Err(TransmitError::BufferTooSmall { .. }) => Err(P2PGATE_E_BUFFER),
-                Err(TransmitError::TextTooLong) => Err(P2PGATE_E_TEXT_TOO_LONG),
-                Err(TransmitError::Closed) => Err(P2PGATE_E_LINK_CLOSED),
+                Err(error) => Err(transmit_code(error)),
             }
         })
+    }
+}
+
+pub(crate) const fn transmit_code(error: TransmitError) -> p2pgate_result_t {
+    match error {
+        TransmitError::BufferTooSmall { .. } => P2PGATE_E_BUFFER,
+        TransmitError::TextTooLong => P2PGATE_E_TEXT_TOO_LONG,
+        TransmitError::Closed => P2PGATE_E_LINK_CLOSED,
     }
 }
 

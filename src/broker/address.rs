@@ -1,5 +1,6 @@
 //! The addresses that terminals gave (M23, V1, V8).
 
+use super::Name;
 use crate::message::{Address, Candidate, Candidates, Host, MAX_CANDIDATES};
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 use core::fmt;
@@ -21,12 +22,74 @@ struct Endpoint {
     port: u16,
 }
 
+impl Endpoint {
+    fn is_open(&self) -> bool {
+        matches!(Host::parse(&self.host), Some(Host::Ip(address)) if address.is_unspecified())
+    }
+}
+
 impl StoredAddress {
     pub(super) fn new(address: &Address<'_>) -> Self {
-        let candidates = address.candidates.iter().map(|candidate| (candidate.address, candidate.port));
-        let all = core::iter::once((address.address, address.port)).chain(candidates);
+        Self::of(address.address, address.port, &address.candidates)
+    }
+
+    pub(super) fn of(host: Host<'_>, port: u16, candidates: &[Candidate<'_>]) -> Self {
+        let candidates = candidates.iter().map(|candidate| (candidate.address, candidate.port));
+        let all = core::iter::once((host, port)).chain(candidates);
         let endpoints = all.map(|(host, port)| Endpoint { host: text_of(host), port });
         Self { endpoints: endpoints.collect() }
+    }
+
+    pub(super) fn of_ip(address: IpAddr, port: u16) -> Self {
+        Self::of(Host::Ip(address), port, &[])
+    }
+
+    /// The first port.
+    pub(super) fn port(&self) -> u16 {
+        self.endpoints.first().map_or(0, |endpoint| endpoint.port)
+    }
+
+    /// Whether the source of the control link is still to be put in somewhere.
+    pub(super) fn is_open(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.is_open())
+    }
+
+    /// With the source of the terminal's control link in place of unspecified addresses.
+    pub(super) fn settled(mut self, source: IpAddr) -> Self {
+        for endpoint in self.endpoints.iter_mut().filter(|endpoint| endpoint.is_open()) {
+            endpoint.host = text_of(Host::Ip(source.to_canonical()));
+        }
+        self
+    }
+
+    /// The domain names in it, each once (V3).
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let is_name = |host: &&str| matches!(Host::parse(host), Some(Host::Name(_)));
+        let hosts = || self.endpoints.iter().map(|endpoint| &*endpoint.host);
+        let first =
+            move |(place, host): &(usize, &str)| !hosts().take(*place).any(|earlier| earlier == *host);
+        hosts().enumerate().filter(first).map(|(_, host)| host).filter(is_name)
+    }
+
+    /// With the addresses that its names have in their place, as many as there is room for; `None`: there are none.
+    pub(super) fn with_names(&self, found: &[(Name, Vec<IpAddr>)]) -> Option<Self> {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        for endpoint in &self.endpoints {
+            if !matches!(Host::parse(&endpoint.host), Some(Host::Name(_))) {
+                endpoints.push(endpoint.clone());
+                continue;
+            }
+            let addresses = found.iter().filter(|(name, _)| **name == *endpoint.host);
+            for address in addresses.flat_map(|(_, addresses)| addresses) {
+                let host = text_of(Host::Ip(address.to_canonical()));
+                let endpoint = Endpoint { host, port: endpoint.port };
+                if !endpoints.contains(&endpoint) {
+                    endpoints.push(endpoint);
+                }
+            }
+        }
+        endpoints.truncate(1 + MAX_CANDIDATES);
+        (!endpoints.is_empty()).then_some(Self { endpoints })
     }
 
     /// As it is told to others: an unspecified address (0.0.0.0, `::`) stands for the one that the terminal's control link comes from.

@@ -33,6 +33,10 @@ pub struct Config {
     pub max_handshakes_per_source: usize,
     /// Entries of one terminal's list.
     pub max_list: usize,
+    /// Groups of one owner (V4).
+    pub max_groups: usize,
+    /// Members of one group.
+    pub max_members: usize,
     /// Control links of one key. One more displaces the longest silent that does not listen.
     pub max_links_per_terminal: usize,
     /// Grants of one caller. One more displaces the oldest that is past its first use and has no lane.
@@ -45,8 +49,18 @@ pub struct Config {
     pub max_questions_per_link: usize,
     /// Queries of one terminal in a minute.
     pub queries_per_minute: u32,
-    /// What one terminal may have stored in a minute: REGISTER and ADDRESS.
+    /// What one terminal may have stored in a minute: REGISTER, GROUP and ADDRESS.
     pub writes_per_minute: u32,
+    /// How long a resolver may take to answer M24.
+    pub resolver_deadline_ms: u64,
+    /// How long a domain name may take to be looked up (V3).
+    pub lookup_deadline_ms: u64,
+    /// How often the resolver is told again of those that are here.
+    pub address_refresh_ms: u64,
+    /// A resolver's: how long an address counts that nobody tells again.
+    pub address_lifetime_ms: u64,
+    /// A resolver's: addresses.
+    pub max_addresses: usize,
     /// Whether anything is kept for callees that cannot be called (P10).
     pub deposits: bool,
     /// The most payload bytes of one deposit. This limit and the three after it count payload; on disk a deposit takes at most twice that and 64 KiB.
@@ -89,6 +103,8 @@ impl Default for Config {
             max_handshakes: 1_024,
             max_handshakes_per_source: 256,
             max_list: 1_000,
+            max_groups: 32,
+            max_members: 1_000,
             max_links_per_terminal: 8,
             max_grants_per_terminal: 64,
             max_lanes_per_grant: 32,
@@ -96,6 +112,11 @@ impl Default for Config {
             max_questions_per_link: 64,
             queries_per_minute: 120,
             writes_per_minute: 60,
+            resolver_deadline_ms: 3_000,
+            lookup_deadline_ms: 5_000,
+            address_refresh_ms: DAY_MS / 4,
+            address_lifetime_ms: 3 * DAY_MS,
+            max_addresses: 1_000_000,
             deposits: true,
             max_deposit: 16 << 30,
             max_deposited_per_caller: 64 << 30,

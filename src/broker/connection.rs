@@ -4,7 +4,7 @@ use super::deposits::{LaneNumber, Question};
 use super::lanes::PairId;
 use super::query::QueryId;
 use super::{ConnectionId, Event, Level, LogRecord, Name, What};
-use crate::link::{Handshake, HandshakeError};
+use crate::link::{Handshake, HandshakeError, MAX_PREAMBLE};
 use crate::link::{MaxRecord, Preamble, PublicKey, SecretKey, Transport};
 use crate::message::Message;
 use alloc::boxed::Box;
@@ -53,6 +53,10 @@ pub(super) enum State {
     Lane(PairId),
     /// A lane of a deposit.
     DepositLane(LaneNumber),
+    /// The resolver's handshake message 2 is due.
+    Greeting(Box<Handshake>),
+    /// The resolver, which this broker asks.
+    Resolver(Box<Secured>),
     /// Only what is queued still goes out.
     Closing,
 }
@@ -83,6 +87,24 @@ pub(super) struct Session {
     pub frame: Option<u32>,
     /// Whether to deposit (M19): what it was asked, by its query's number.
     pub offers: BTreeMap<Option<u32>, Question>,
+    /// It is the broker that may ask this resolver.
+    pub asks: bool,
+}
+
+impl Session {
+    pub fn new(secured: Secured, identifier: Name, now: u64) -> Self {
+        Self {
+            secured,
+            identifier,
+            heard: now,
+            queries: BTreeSet::new(),
+            questions: BTreeMap::new(),
+            last: 0,
+            frame: None,
+            offers: BTreeMap::new(),
+            asks: false,
+        }
+    }
 }
 
 impl Connection {
@@ -99,11 +121,35 @@ impl Connection {
         }
     }
 
+    /// One that this process opens.
+    pub fn outgoing(to: SocketAddr, deadline: u64) -> Self {
+        Self { counted: false, ..Self::new(to, deadline) }
+    }
+
+    /// Queues handshake message 1.
+    pub fn open_handshake(&mut self, handshake: &mut Handshake) -> Result<(), HandshakeError> {
+        let mut message = [0; MAX_PREAMBLE + 2 + MaxRecord::MIN.get() as usize];
+        let length = handshake.write(&[], &mut message)?;
+        self.output.extend_from_slice(&message[..length]);
+        Ok(())
+    }
+
+    /// Reads handshake message 2.
+    pub fn greeted(&mut self, record: &mut [u8]) -> Result<Secured, HandshakeError> {
+        let State::Greeting(mut handshake) = core::mem::replace(&mut self.state, State::Preamble) else {
+            return Err(HandshakeError::OutOfTurn);
+        };
+        handshake.read(record)?;
+        let key = handshake.remote_static().ok_or(HandshakeError::Failed)?;
+        Ok(Secured { transport: handshake.finish()?, key })
+    }
+
     pub fn secured(&mut self) -> Option<&mut Secured> {
         match &mut self.state {
             State::Unproven(secured) => Some(secured),
             State::Enrolling(enrolling) => Some(&mut enrolling.secured),
             State::Open(session) => Some(&mut session.secured),
+            State::Resolver(secured) => Some(secured),
             _ => None,
         }
     }

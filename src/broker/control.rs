@@ -9,7 +9,6 @@ use crate::link::PublicKey;
 use crate::message::{Hello, Message, Status, StatusCode};
 use crate::permitted;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// So many messages may come behind a HELLO with a ticket before it is answered.
@@ -42,6 +41,11 @@ impl Broker {
                 Message::DepositHello(hello, frame) => self.hello(id, &hello, frame_of(frame), now),
                 _ => self.malformed(id, What::Unexpected, now),
             },
+            Some((State::Resolver(_), _)) => {
+                if !self.resolver_said(id, &message, now) {
+                    self.refuse(id, What::Unexpected, now);
+                }
+            }
             Some((State::Open(_), deadline)) => {
                 *deadline = idle;
                 if let Some(session) = self.net.session(id) {
@@ -54,8 +58,15 @@ impl Broker {
     }
 
     fn message(&mut self, id: ConnectionId, message: Message<'_>, now: u64) {
+        if self.resolver.is_some() {
+            return match self.resolver_message(id, &message, now) {
+                Some(()) => {}
+                None => self.malformed(id, What::Unexpected, now),
+            };
+        }
         let answered = match message {
             Message::Register(register) => return self.register(id, register, now),
+            Message::Group(group) => return self.group(id, group, now),
             Message::Address(address) => return self.address(id, &address, now),
             Message::Resolve(resolve) => return self.resolve(id, &resolve),
             Message::Query(query) => return self.query(id, &query, now),
@@ -95,11 +106,15 @@ impl Broker {
 
     /// HELLO (V5): an identifier is served to the key that is enrolled for it, and to no other.
     fn hello(&mut self, id: ConnectionId, hello: &Hello<'_>, frame: Option<u32>, now: u64) {
+        let asker = self.asker();
         let Some(connection) = self.net.connections.get_mut(&id) else { return };
         let State::Unproven(secured) = core::mem::replace(&mut connection.state, State::Closing) else {
             return;
         };
         let key = secured.key;
+        if asker == Some(key) {
+            return self.admit_asker(id, *secured, hello, now);
+        }
         let greeting = Greeting { listen: hello.listen, frame, transaction: hello.transaction };
         if self.registry.key_of(hello.identifier) == Some(key) {
             return self.admit(id, *secured, hello.identifier.into(), greeting, now);
@@ -153,16 +168,7 @@ impl Broker {
     fn admit(&mut self, id: ConnectionId, secured: Secured, identifier: Name, greeting: Greeting, now: u64) {
         let Greeting { listen, frame, transaction } = greeting;
         self.make_link_room(&identifier, now);
-        let session = Session {
-            secured,
-            identifier: identifier.clone(),
-            heard: now,
-            queries: BTreeSet::new(),
-            questions: BTreeMap::new(),
-            last: 0,
-            frame,
-            offers: BTreeMap::new(),
-        };
+        let session = Session { frame, ..Session::new(secured, identifier.clone(), now) };
         self.settled(id, State::Open(Box::new(session)), now.saturating_add(self.config.idle_ms));
         let Some(terminal) = self.registry.get_mut(&identifier) else { return };
         terminal.links.push(id);
@@ -213,6 +219,9 @@ impl Broker {
 
     /// Takes an open link out of everything: its terminal, its queries, what it was asked.
     pub(super) fn leave(&mut self, id: ConnectionId, now: u64) {
+        if self.resolving.as_ref().is_some_and(|resolving| resolving.link == Some(id)) {
+            return self.resolver_lost(now);
+        }
         let Some(connection) = self.net.connections.get_mut(&id) else { return };
         if !matches!(connection.state, State::Open(_)) {
             return;

@@ -53,6 +53,22 @@ pub enum Event {
         /// One behind the last.
         end: u64,
     },
+    /// Open a connection to the resolver and say [`Broker::resolver_dialled`](super::Broker::resolver_dialled).
+    DialResolver,
+    /// Look these domain names up and say [`Broker::looked_up`](super::Broker::looked_up) (V3).
+    LookUp {
+        /// Which question this is.
+        request: RequestId,
+        /// The names, at most five.
+        names: Vec<Name>,
+    },
+    /// Ask whoever assigned the terminal's address and say [`Broker::found_lease`](super::Broker::found_lease) (V2).
+    FindLease {
+        /// Which question this is.
+        request: RequestId,
+        /// The terminal.
+        identifier: Name,
+    },
     /// For the log.
     Log(LogRecord),
 }
@@ -78,8 +94,21 @@ pub enum StoreOperation {
         key: PublicKey,
         /// The list's number.
         revision: u64,
-        /// The whole list, in the order of the identifiers' bytes. An entry without key is bound to the key that is enrolled for it now, if any.
+        /// The whole list, in the order of the identifiers' bytes. An entry without key is bound to the key that is enrolled for it now, or that of the
+        /// owner of the group that it names, if any.
         list: Vec<(Name, Option<PublicKey>)>,
+    },
+    /// Replace a group, or end it (V4), and bind each entry for it in any terminal's list that has no key yet to the owner's. [`Stored::Refused`] if `key` is no
+    /// longer the owner's, or the name is enrolled or has a ticket: conversely, neither is given for a group's name.
+    SaveGroup {
+        /// What it is called.
+        group: Name,
+        /// Whose it is.
+        owner: Name,
+        /// Under which key it was registered.
+        key: PublicKey,
+        /// Who is in it, in the order of the identifiers' bytes; those without key are bound to the one that is enrolled for them now, if any. `None`: it ends.
+        members: Option<Vec<(Name, Option<PublicKey>)>>,
     },
     /// Replace the identifier's address (V1, P13). [`Stored::Refused`] if `key` is no longer the identifier's.
     SaveAddress {
@@ -89,6 +118,13 @@ pub enum StoreOperation {
         key: PublicKey,
         /// The address.
         address: StoredAddress,
+    },
+    /// A resolver's: replace what is known of the identifier's address and note the time, or forget it (P1, P13). The identifier need not be enrolled.
+    SaveResolved {
+        /// Whose address.
+        identifier: Name,
+        /// The address; `None`: there is none.
+        address: Option<StoredAddress>,
     },
     /// Note the largest frame that the terminal takes, which also says that it knows deposits (P10). [`Stored::Refused`] if `key` is no longer the
     /// identifier's.
@@ -246,6 +282,8 @@ pub struct Counts {
     pub handshakes: usize,
     /// Terminals that are known.
     pub terminals: usize,
+    /// Groups.
+    pub groups: usize,
     /// Queries in flight.
     pub queries: usize,
     /// Grants that have not ended.

@@ -16,6 +16,8 @@ pub(super) struct Grant {
     pub handle: Handle,
     pub caller: Name,
     pub callee: Name,
+    /// The group by which the callee permits the caller, unless it is by its own entry.
+    pub group: Option<Name>,
     /// The callee's link that acknowledged M12: there is its session.
     pub callee_link: ConnectionId,
     /// The query that made it, until M11 is out.
@@ -65,6 +67,7 @@ impl Broker {
         &mut self,
         query: QueryId,
         (caller, callee): (&Name, &Name),
+        group: Option<Name>,
         callee_link: ConnectionId,
         now: u64,
     ) -> Option<(GrantId, Handle)> {
@@ -75,6 +78,7 @@ impl Broker {
             handle,
             caller: caller.clone(),
             callee: callee.clone(),
+            group,
             callee_link,
             query: Some(query),
             expires: now.saturating_add(self.config.grant_lifetime_ms),
@@ -149,7 +153,7 @@ impl Broker {
         }
     }
 
-    fn remove_grant(&mut self, id: GrantId) {
+    pub(super) fn remove_grant(&mut self, id: GrantId) {
         let Some(grant) = self.grants.grants.remove(&id) else { return };
         self.grants.handles.remove(&grant.handle);
         self.timers.disarm(grant.ends, Timer::GrantEnd(id));

@@ -78,10 +78,30 @@ pub enum What {
         /// Its length.
         entries: usize,
     },
-    /// A REGISTER or ADDRESS was refused with this status.
+    /// A group is registered (V4).
+    GroupRegistered {
+        /// What it is called.
+        group: Name,
+        /// How many are in it. `None`: it has ended.
+        members: Option<usize>,
+    },
+    /// A REGISTER, GROUP or ADDRESS was refused with this status.
     Refused(u16),
     /// The address is registered.
     AddressRegistered,
+    /// A resolver was asked for an address (P1).
+    Resolved {
+        /// Whose.
+        identifier: Name,
+        /// It has one.
+        found: bool,
+    },
+    /// The link to the resolver is up.
+    ResolverUp,
+    /// It is lost.
+    ResolverDown,
+    /// The resolver did not take an address, by this status.
+    ResolverRefused(u16),
     /// A query ended (P3).
     Query {
         /// Asked for.
@@ -129,8 +149,8 @@ pub enum Outcome {
     Granted,
     /// M8.
     NotPermitted,
-    /// M9.
-    NotFound,
+    /// M9, and why.
+    NotFound(&'static str),
     /// M10, and why.
     NotConnected(&'static str),
     /// M19 in place of M10, and why.
@@ -166,8 +186,23 @@ impl fmt::Display for What {
             Self::Registered { revision, entries } => {
                 write!(f, "list registered, revision {revision}, {entries} entries")
             }
+            Self::GroupRegistered { group, members: Some(members) } => {
+                write!(f, "group {group} registered, {members} members")
+            }
+            Self::GroupRegistered { group, members: None } => write!(f, "group {group} ended"),
             Self::Refused(code) => write!(f, "registration refused, status {code}"),
             Self::AddressRegistered => f.write_str("address registered"),
+            Self::Resolved { identifier, found: true } => write!(f, "address of {identifier}: found"),
+            Self::Resolved { identifier, found: false } => {
+                write!(f, "address of {identifier}: not registered")
+            }
+            Self::ResolverUp => f.write_str("the address resolution server is there"),
+            Self::ResolverDown => {
+                f.write_str("the address resolution server is lost: queries are answered by Callee not Found")
+            }
+            Self::ResolverRefused(code) => {
+                write!(f, "the address resolution server did not take the address, status {code}")
+            }
             Self::Query { callee, outcome } => write!(f, "query for {callee}: {outcome}"),
             Self::Withdrawn { callee, cause } => write!(f, "grant for {callee} withdrawn: {cause}"),
             Self::LaneRefused(cause) => write!(f, "lane refused: {cause}"),
@@ -191,7 +226,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Granted => f.write_str("granted"),
             Self::NotPermitted => f.write_str("not permitted"),
-            Self::NotFound => f.write_str("no address"),
+            Self::NotFound(cause) => write!(f, "no address: {cause}"),
             Self::NotConnected(cause) => write!(f, "not connected: {cause}"),
             Self::DepositAsked(cause) => write!(f, "asked whether to deposit: {cause}"),
             Self::Abandoned => f.write_str("abandoned by the caller"),

@@ -17,6 +17,7 @@ mod control;
 mod deposits;
 mod event;
 mod grants;
+mod groups;
 mod lanes;
 mod limits;
 mod log;
@@ -24,6 +25,8 @@ mod query;
 mod registration;
 mod registry;
 mod relay;
+mod resolver;
+mod resolving;
 mod timers;
 
 pub use address::{StoredAddress, StoredAddressError};
@@ -32,6 +35,7 @@ pub use event::{
     Counts, DepositNotice, DepositRecord, Event, Input, KeptPart, Next, StoreOperation, Stored, StoredDeposit,
 };
 pub use log::{Level, LogRecord, Outcome, What};
+pub use resolver::Lease;
 
 use crate::entropy::Entropy;
 use crate::identifier::{Identifier, IdentifierError};
@@ -48,6 +52,8 @@ use limits::{Source, source_of};
 use query::{Query, QueryId};
 use registration::Pending;
 use registry::Registry;
+use resolver::Resolver;
+use resolving::Resolving;
 use sha2::{Digest, Sha256};
 use timers::{Timer, Timers};
 
@@ -78,6 +84,10 @@ pub struct Broker {
     lanes: Lanes,
     deposits: Deposits,
     pending: BTreeMap<RequestId, Pending>,
+    /// It asks a resolver.
+    resolving: Option<Resolving>,
+    /// It is one.
+    resolver: Option<Resolver>,
     timers: Timers,
     last_id: u64,
 }
@@ -112,6 +122,8 @@ impl Broker {
             lanes: Lanes::default(),
             deposits: Deposits::default(),
             pending: BTreeMap::new(),
+            resolving: None,
+            resolver: None,
             timers: Timers::default(),
             last_id: 0,
         }
@@ -144,6 +156,7 @@ impl Broker {
             connections: self.net.connections.len(),
             handshakes: self.handshakes,
             terminals: self.registry.len(),
+            groups: self.registry.groups.len(),
             queries: self.queries.len(),
             grants: self.grants.len(),
             lanes: self.lanes.len(),
@@ -242,8 +255,10 @@ impl Broker {
             State::Lane(_) => return Step::Lane(0),
             State::DepositLane(_) => return Step::Deposit(0),
             State::Preamble => return self.preamble(id, bytes, now),
-            State::Handshake(_) => MaxRecord::MIN,
-            State::Unproven(_) | State::Enrolling(_) | State::Open(_) => connection::MAX_RECORD,
+            State::Handshake(_) | State::Greeting(_) => MaxRecord::MIN,
+            State::Unproven(_) | State::Enrolling(_) | State::Open(_) | State::Resolver(_) => {
+                connection::MAX_RECORD
+            }
         };
         let length = match record(bytes, max) {
             Ok(Record::NeedMore(_)) => return Step::NeedMore,
@@ -258,6 +273,15 @@ impl Broker {
             }
             self.net.announce(id);
             return Step::Took(length);
+        }
+        if let State::Greeting(_) = connection.state {
+            return match connection.greeted(record) {
+                Ok(secured) => {
+                    self.resolver_greeted(id, secured, now);
+                    Step::Took(length)
+                }
+                Err(error) => self.refuse(id, What::Handshake(error), now),
+            };
         }
         let Some(secured) = connection.secured() else { return Step::Closed };
         match secured.transport.open(record) {
@@ -339,6 +363,10 @@ impl Broker {
                 Timer::Pair(pair) => self.end_lane(pair),
                 Timer::Deposit(deposit) => self.deposit_due(deposit, now),
                 Timer::DepositLane(lane) => self.deposit_lane_due(lane),
+                Timer::Resolver => self.dial_resolver(),
+                Timer::Refresh => self.refresh_due(now),
+                Timer::Telling => self.resume_telling(),
+                Timer::Addresses => self.addresses_due(now),
             }
             self.close_condemned(now);
         }
@@ -362,8 +390,11 @@ impl Broker {
             self.close(link, now);
         }
         self.deposits_revoked(identifier);
+        self.groups_revoked(identifier);
         let name = Name::from(identifier);
         self.registry.revoke(&name);
+        self.address_changed(&name);
+        self.address_revoked(&name);
         self.net.log(Level::Info, None, Some(name), What::Revoked);
         self.close_condemned(now);
         true
@@ -393,6 +424,7 @@ impl Broker {
             State::Closing => {}
             State::Open(_) => drop(self.refuse(id, What::Idle, now)),
             State::DepositLane(lane) => self.deposit_lane_idle(lane),
+            State::Resolver(_) => self.resolver_silent(id, now),
             _ => drop(self.refuse(id, What::HandshakeDeadline, now)),
         }
     }

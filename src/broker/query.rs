@@ -2,9 +2,10 @@
 //! once it has acknowledged them, to the caller. Each query has one final answer, whatever happens meanwhile.
 
 use super::grants::GrantId;
+use super::groups::Admission;
 use super::log::Outcome;
 use super::timers::Timer;
-use super::{Broker, ConnectionId, Level, Name, What};
+use super::{Broker, ConnectionId, Level, Name, StoredAddress, What};
 use crate::link::PublicKey;
 use crate::message::{
     self, Accepted, CalleeAddress, CallerNotice, Denial, Denied, Message, SecretText, StatusQuery,
@@ -25,16 +26,47 @@ pub(super) struct Query {
     caller_key: PublicKey,
     caller_link: ConnectionId,
     transaction: Option<u32>,
-    callee: Name,
+    pub(super) callee: Name,
     callee_key: PublicKey,
-    callee_link: ConnectionId,
-    /// The number of the question that the callee is to answer.
+    /// By which entry the callee permits the caller.
+    by: Admission,
+    /// Where the callee is, once that is found.
+    address: Option<StoredAddress>,
+    /// Its link, once it is asked.
+    callee_link: Option<ConnectionId>,
+    /// The number of the question that the resolver or the callee is to answer.
     asked: u32,
     stage: Stage,
     deadline: u64,
 }
 
+impl Query {
+    /// M24 is out.
+    pub(super) fn resolves(&mut self, asked: u32) {
+        (self.asked, self.stage) = (asked, Stage::Resolving);
+    }
+
+    pub(super) fn found(&mut self, address: StoredAddress, has_names: bool) {
+        self.address = Some(address);
+        if has_names {
+            self.stage = Stage::LookingUp;
+        }
+    }
+
+    pub(super) fn take_address(&mut self) -> Option<StoredAddress> {
+        self.address.take()
+    }
+
+    pub(super) fn is_looking_up(&self) -> bool {
+        matches!(self.stage, Stage::LookingUp)
+    }
+}
+
 enum Stage {
+    /// The resolver is being asked.
+    Resolving,
+    /// The address's domain names are being looked up.
+    LookingUp,
     /// M15 is out.
     Status,
     /// M12 is out.
@@ -86,7 +118,7 @@ pub(super) enum Answer {
 
 /// A final no.
 #[derive(Clone, Copy)]
-struct No {
+pub(super) struct No {
     denial: Denial,
     cause: &'static str,
     retry_after: Option<u32>,
@@ -103,9 +135,19 @@ impl No {
     );
     const NOT_ITSELF: Self =
         Self::new(Denial::NotPermitted, "a terminal asks under its own identifier only", None);
-    const NO_ADDRESS: Self = Self::new(Denial::NotFound, "the callee has never given an address", None);
+    pub(super) const NO_ADDRESS: Self =
+        Self::new(Denial::NotFound, "the callee has no address registered", None);
+    pub(super) const NO_SUCH_NAME: Self =
+        Self::new(Denial::NotFound, "the callee's domain name has no address now", Some(RETRY_OFFLINE));
+    pub(super) const RESOLVER_AWAY: Self =
+        Self::new(Denial::NotFound, "the address resolution server is away", Some(RETRY_BUSY));
+    const RESOLVER_SILENT: Self =
+        Self::new(Denial::NotFound, "the address resolution server did not answer", Some(RETRY_BUSY));
+    const NAME_SILENT: Self =
+        Self::new(Denial::NotFound, "the callee's domain name was not looked up in time", Some(RETRY_BUSY));
     const OFFLINE: Self = Self::away("the callee is not connected", RETRY_OFFLINE);
-    const LEFT: Self = Self::away("the callee's connection ended", RETRY_OFFLINE);
+    pub(super) const LEFT: Self = Self::away("the callee's connection ended", RETRY_OFFLINE);
+    const UNHEARD: Self = Self::away("the callee takes no message as long as this", RETRY_BUSY);
     const SILENT: Self = Self::away("the callee did not answer", RETRY_BUSY);
     const TOO_MANY: Self = Self::new(Denial::NotConnected, "too many queries at once", Some(RETRY_BUSY));
     const TOO_MANY_GRANTS: Self =
@@ -130,7 +172,7 @@ impl No {
     fn outcome(self) -> Outcome {
         match self.denial {
             Denial::NotPermitted => Outcome::NotPermitted,
-            Denial::NotFound => Outcome::NotFound,
+            Denial::NotFound => Outcome::NotFound(self.cause),
             Denial::NotConnected => Outcome::NotConnected(self.cause),
         }
     }
@@ -158,35 +200,22 @@ impl Broker {
         if in_flight >= self.config.max_queries_per_link {
             return Err(No::TOO_MANY);
         }
-        if !self.registry.permits(query.callee, &caller, &caller_key) {
-            return Err(No::NOT_PERMITTED);
-        }
-        let terminal = self.registry.get(query.callee).ok_or(No::NOT_PERMITTED)?;
-        let callee_key = terminal.key.ok_or(No::NOT_PERMITTED)?;
-        if terminal.address.is_none() {
-            return Err(No::NO_ADDRESS);
-        }
-        let callee_link = terminal.listener.ok_or(No::OFFLINE)?;
-        let callee = self.net.session(callee_link).ok_or(No::OFFLINE)?;
-        if callee.questions.len() >= self.config.max_questions_per_link {
-            return Err(No::busy(None));
-        }
-        let callee = callee.identifier.clone();
-
+        let by = self.registry.admission(query.callee, &caller, &caller_key).ok_or(No::NOT_PERMITTED)?;
+        let callee_key = self.registry.key_of(query.callee).ok_or(No::NOT_PERMITTED)?;
         let id = self.next_id();
         let deadline = now.saturating_add(self.config.status_deadline_ms);
-        let transaction = query.transaction;
-        let asked = self.ask(callee_link, id);
         let query = Query {
             caller,
             caller_key,
             caller_link: link,
-            transaction,
-            callee,
+            transaction: query.transaction,
+            callee: query.callee.into(),
             callee_key,
-            callee_link,
-            asked,
-            stage: Stage::Status,
+            by,
+            address: None,
+            callee_link: None,
+            asked: 0,
+            stage: Stage::Resolving,
             deadline,
         };
         self.queries.insert(id, query);
@@ -194,8 +223,39 @@ impl Broker {
             session.queries.insert(id);
         }
         self.timers.arm(deadline, Timer::Query(id));
-        self.net.send(callee_link, &Message::StatusQuery(StatusQuery { transaction: Some(asked) }));
+        if let Err(no) = self.find_address(id, now) {
+            self.fail(id, no);
+        }
         Ok(())
+    }
+
+    /// The address is there: M15 (P6), if the callee still permits the caller at this moment.
+    pub(super) fn ask_status(&mut self, id: QueryId, now: u64) -> Result<(), No> {
+        let query = self.queries.get(&id).ok_or(No::LEFT)?;
+        if !self.may(query) {
+            return Err(No::NOT_PERMITTED);
+        }
+        let link =
+            self.registry.get(&query.callee).and_then(|terminal| terminal.listener).ok_or(No::OFFLINE)?;
+        let callee = self.net.session(link).ok_or(No::OFFLINE)?;
+        if callee.questions.len() >= self.config.max_questions_per_link {
+            return Err(No::busy(None));
+        }
+        let asked = self.ask(link, id);
+        if let Some(query) = self.queries.get_mut(&id) {
+            (query.asked, query.callee_link, query.stage) = (asked, Some(link), Stage::Status);
+        }
+        self.query_until(id, now.saturating_add(self.config.status_deadline_ms));
+        self.net.send(link, &Message::StatusQuery(StatusQuery { transaction: Some(asked) }));
+        Ok(())
+    }
+
+    /// How long the query's stage may take.
+    pub(super) fn query_until(&mut self, id: QueryId, deadline: u64) {
+        let Some(query) = self.queries.get_mut(&id) else { return };
+        let old = core::mem::replace(&mut query.deadline, deadline);
+        self.timers.disarm(old, Timer::Query(id));
+        self.timers.arm(deadline, Timer::Query(id));
     }
 
     /// Numbers a question to a callee.
@@ -247,9 +307,11 @@ impl Broker {
             return self.fail(id, No::NOT_PERMITTED);
         }
         let (caller, callee) = (query.caller.clone(), query.callee.clone());
-        let (caller_link, callee_link, caller_key) = (query.caller_link, query.callee_link, query.caller_key);
-        let (transaction, old) = (query.transaction, query.deadline);
-        let Some((grant, handle)) = self.make_grant(id, (&caller, &callee), callee_link, now) else {
+        let Some(callee_link) = query.callee_link else { return };
+        let (caller_link, caller_key) = (query.caller_link, query.caller_key);
+        let (transaction, group) = (query.transaction, query.by.group().cloned());
+        let made = self.make_grant(id, (&caller, &callee), group.clone(), callee_link, now);
+        let Some((grant, handle)) = made else {
             return self.fail(id, No::TOO_MANY_GRANTS);
         };
         let credentials = Credentials {
@@ -274,15 +336,17 @@ impl Broker {
             caller_key: Some(*caller_key.as_bytes()),
             callee_password: Some(callee_password),
             expires: Some(seconds(self.config.grant_lifetime_ms)),
+            group: group.as_deref(),
         };
-        self.net.send(callee_link, &Message::CallerNotice(notice));
+        if !self.net.try_send(callee_link, &Message::CallerNotice(notice)) {
+            // Long names, or a callee that doesn't read: that is no reason to close its link on a caller's behalf.
+            self.remove_grant(grant);
+            return self.fail(id, No::UNHEARD);
+        }
 
-        let deadline = now.saturating_add(self.config.status_deadline_ms);
-        self.timers.disarm(old, Timer::Query(id));
-        self.timers.arm(deadline, Timer::Query(id));
+        self.query_until(id, now.saturating_add(self.config.status_deadline_ms));
         if let Some(query) = self.queries.get_mut(&id) {
-            (query.asked, query.deadline, query.stage) =
-                (asked, deadline, Stage::Granting(grant, credentials));
+            (query.asked, query.stage) = (asked, Stage::Granting(grant, credentials));
         }
     }
 
@@ -303,10 +367,10 @@ impl Broker {
             return Err(No::NOT_PERMITTED);
         }
         let Stage::Granting(grant, credentials) = &query.stage else { return Err(No::LEFT) };
-        let source = self.net.connections.get(&query.callee_link).ok_or(No::LEFT)?.source.ip();
-        let address = self.registry.get(&query.callee).and_then(|terminal| terminal.address.as_ref());
-        let (address, port, candidates) =
-            address.and_then(|address| address.resolve(source)).ok_or(No::NO_ADDRESS)?;
+        let link = query.callee_link.and_then(|link| self.net.connections.get(&link));
+        let source = link.ok_or(No::LEFT)?.source.ip();
+        let address = query.address.as_ref().and_then(|address| address.resolve(source));
+        let (address, port, candidates) = address.ok_or(No::NO_ADDRESS)?;
         let grant = self.grants.get_mut(*grant).ok_or(No::NOT_PERMITTED)?;
         let mut texts = Texts::new();
         let [password, callee_password, encrypt_key] = texts.fill(credentials).ok_or(No::LEFT)?;
@@ -335,7 +399,7 @@ impl Broker {
 
     /// Whether both ends are still who they were, and the callee permits the caller.
     fn may(&self, query: &Query) -> bool {
-        self.registry.permits(&query.callee, &query.caller, &query.caller_key)
+        self.registry.still_admits(&query.callee, &query.caller, &query.caller_key, &query.by)
             && self.registry.key_of(&query.callee) == Some(query.callee_key)
             && self.registry.key_of(&query.caller) == Some(query.caller_key)
     }
@@ -346,14 +410,20 @@ impl Broker {
         if let Some(session) = self.net.session(query.caller_link) {
             session.queries.remove(&id);
         }
-        if let Some(session) = self.net.session(query.callee_link) {
-            session.questions.remove(&query.asked);
+        match (query.callee_link, &mut self.resolving) {
+            (Some(link), _) => {
+                if let Some(session) = self.net.session(link) {
+                    session.questions.remove(&query.asked);
+                }
+            }
+            (None, Some(resolving)) => resolving.forget(query.asked),
+            (None, None) => {}
         }
         Some(query)
     }
 
     /// The final no of a query in flight.
-    fn fail(&mut self, id: QueryId, no: No) {
+    pub(super) fn fail(&mut self, id: QueryId, no: No) {
         let Some(query) = self.end_query(id) else { return };
         if let Stage::Granting(grant, _) = query.stage {
             self.withdraw_unsent(grant);
@@ -379,7 +449,12 @@ impl Broker {
 
     /// P7: no answer counts as not connected.
     pub(super) fn query_timed_out(&mut self, id: QueryId) {
-        self.fail(id, No::SILENT);
+        let no = match self.queries.get(&id).map(|query| &query.stage) {
+            Some(Stage::Resolving) => No::RESOLVER_SILENT,
+            Some(Stage::LookingUp) => No::NAME_SILENT,
+            _ => No::SILENT,
+        };
+        self.fail(id, no);
     }
 
     /// The callee's link is gone.

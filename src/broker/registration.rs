@@ -2,6 +2,7 @@
 
 use super::control::{Greeting, status};
 use super::deposits::DepositNumber;
+use super::grants::Grant;
 use super::registry::{Change, List, Registration};
 use super::{
     Broker, ConnectionId, DepositNotice, Event, KeptPart, Level, Name, StoreOperation, Stored, StoredAddress,
@@ -34,6 +35,21 @@ pub(super) enum Pending {
         identifier: Name,
         key: PublicKey,
         address: StoredAddress,
+        transaction: Option<u32>,
+    },
+    Group {
+        link: ConnectionId,
+        owner: Name,
+        key: PublicKey,
+        group: Name,
+        /// `None`: it ends.
+        members: Option<List>,
+        transaction: Option<u32>,
+    },
+    Resolved {
+        link: ConnectionId,
+        identifier: Name,
+        address: Option<StoredAddress>,
         transaction: Option<u32>,
     },
     /// Nobody waits for it.
@@ -85,14 +101,19 @@ impl Broker {
                     Stored::Done => {
                         terminal.address = Some(address);
                         self.answer(link, StatusCode::Done, "Registered.", transaction);
+                        self.address_changed(&identifier);
                         self.net.log(Level::Info, Some(link), Some(identifier), What::AddressRegistered);
                     }
                     Stored::Refused => self.answer(link, StatusCode::Forbidden, REVOKED, transaction),
-                    Stored::Failed => {
-                        let failed = status(StatusCode::Unavailable, STORE_FAILED, transaction);
-                        self.unavailable(link, &identifier, failed);
-                    }
+                    Stored::Failed => self.store_failed(link, &identifier, transaction),
                 }
+            }
+            Pending::Group { link, owner, key, group, members, transaction } => {
+                self.group_stored(link, (&owner, key), (group, members), transaction, outcome);
+            }
+            Pending::Resolved { link, identifier, address, transaction } => {
+                let done = outcome == Stored::Done;
+                self.address_stored(link, (identifier, address), transaction, done, now);
             }
             Pending::Frame => {}
             Pending::DepositOpen { number } => self.deposit_opened(number, outcome, now),
@@ -101,6 +122,10 @@ impl Broker {
                 self.deposit_ended(number, notice, asker, outcome, now);
             }
         }
+    }
+
+    pub(super) fn store_failed(&mut self, link: ConnectionId, identifier: &Name, transaction: Option<u32>) {
+        self.unavailable(link, identifier, status(StatusCode::Unavailable, STORE_FAILED, transaction));
     }
 
     fn unavailable(&mut self, link: ConnectionId, identifier: &Name, failed: Status<'_>) {
@@ -177,15 +202,19 @@ impl Broker {
 
     /// Takes effect at once: who is no longer permitted loses grants and lanes before anything is on disk.
     fn take_away(&mut self, identifier: &Name, list: &List) {
-        for gone in self.registry.retain(identifier, list) {
+        let all = self.registry.retain(identifier, list);
+        for gone in &all {
             let called =
                 self.registry.get(identifier).map(|terminal| terminal.called.clone()).unwrap_or_default();
             for grant in called {
-                if self.grants.get(grant).is_some_and(|grant| grant.caller == gone) {
+                let by = |grant: &Grant| grant.caller == *gone || grant.group.as_ref() == Some(gone);
+                if self.grants.get(grant).is_some_and(by) {
                     self.withdraw(grant, "the callee no longer permits the caller");
                 }
             }
-            self.deposits_unwanted(identifier, &gone);
+        }
+        if !all.is_empty() {
+            self.deposits_unwanted(identifier);
         }
     }
 
@@ -284,7 +313,7 @@ impl Broker {
     }
 
     /// Whether the terminal may have something stored; otherwise it is refused.
-    fn may_write(
+    pub(super) fn may_write(
         &mut self,
         link: ConnectionId,
         identifier: &str,

@@ -1,5 +1,6 @@
 //! Who is enrolled, whom each one permits (P2), and where it is (V1).
 
+use super::groups::{Admission, Group, Groups};
 use super::limits::Window;
 use super::{ConnectionId, Name, RestoreError, StoredAddress, grants::GrantId};
 use crate::identifier;
@@ -32,6 +33,9 @@ pub(super) struct Terminal {
     /// Whether a list is on its way to disk, and the changes that came meanwhile.
     pub saving: bool,
     pub waiting: VecDeque<Registration>,
+    /// Its groups (V4), and whether a change of them is on its way to disk.
+    pub groups: BTreeSet<Name>,
+    pub grouping: bool,
 }
 
 /// A REGISTER, to be answered.
@@ -62,12 +66,34 @@ impl<'a, L: IntoIterator<Item = &'a str>> From<ListChange<L>> for Change {
     }
 }
 
+impl Change {
+    /// The list after the change, `key` of new entries, names as `shared` has them.
+    fn apply(
+        &self,
+        old: &List,
+        key: impl Fn(&Name) -> Option<PublicKey>,
+        shared: impl Fn(Name) -> Name,
+    ) -> List {
+        let mut list = if self.replaces { List::new() } else { old.clone() };
+        for name in &self.add {
+            // An entry that stays keeps its key: a terminal that repeats its list confirms no changed key by that.
+            let key = old.get(name).copied().unwrap_or_else(|| key(name));
+            list.insert(shared(name.clone()), key);
+        }
+        for name in &self.delete {
+            list.remove(name);
+        }
+        list
+    }
+}
+
 /// The terminals, by identifier.
 #[derive(Default)]
 pub(super) struct Registry {
     terminals: BTreeMap<Name, Terminal>,
     /// Identifiers that lists have without a key, and whose lists these are.
     unbound: BTreeMap<Name, BTreeSet<Name>>,
+    pub groups: Groups,
 }
 
 impl Registry {
@@ -104,12 +130,65 @@ impl Registry {
         self.terminals.get_key_value(&name).map_or(name, |(known, _)| known.clone())
     }
 
-    /// Whether the callee is enrolled and has this caller, with this key, on its list.
-    pub fn permits(&self, callee: &str, caller: &str, key: &PublicKey) -> bool {
-        self.terminals.get(callee).is_some_and(|terminal| {
-            terminal.key.is_some()
-                && terminal.list.get(caller).is_some_and(|bound| bound.as_ref() == Some(key))
+    /// By which entry the callee, if it is enrolled, permits this caller with this key.
+    pub fn admission(&self, callee: &str, caller: &str, key: &PublicKey) -> Option<Admission> {
+        let terminal = self.terminals.get(callee).filter(|terminal| terminal.key.is_some())?;
+        if terminal.list.get(caller) == Some(&Some(*key)) {
+            return Some(Admission::Itself);
+        }
+        let joined = self.groups.joined(caller)?;
+        let by = |group: &&Name| self.admits_group(terminal, group, caller, key);
+        // The shorter of the two: a list is bounded, and so is this work.
+        let found = if joined.len() < terminal.list.len() {
+            joined.iter().find(by)
+        } else {
+            terminal.list.keys().find(by)
+        };
+        found.cloned().map(Admission::Group)
+    }
+
+    fn admits_group(&self, callee: &Terminal, group: &str, caller: &str, key: &PublicKey) -> bool {
+        self.groups.get(group).is_some_and(|found| {
+            callee.list.get(group) == Some(&Some(found.key)) && found.members.get(caller) == Some(&Some(*key))
         })
+    }
+
+    /// Whether that entry still permits this caller.
+    pub fn still_admits(&self, callee: &str, caller: &str, key: &PublicKey, by: &Admission) -> bool {
+        self.terminals.get(callee).is_some_and(|terminal| match by {
+            Admission::Itself => terminal.list.get(caller) == Some(&Some(*key)),
+            Admission::Group(group) => self.admits_group(terminal, group, caller, key),
+        })
+    }
+
+    /// Whether the callee permits this caller with this key, by whatever entry.
+    pub fn permits(&self, callee: &str, caller: &str, key: &PublicKey) -> bool {
+        self.admission(callee, caller, key).is_some()
+    }
+
+    /// The key that a new entry for `name` is bound to: the terminal's, or the group's owner's.
+    fn binding(&self, name: &str) -> Option<PublicKey> {
+        self.key_of(name).or_else(|| self.groups.get(name).map(|group| group.key))
+    }
+
+    /// Puts a group in place that is on disk, and binds the entries for it that had no key.
+    pub fn place_group(&mut self, owner: &str, name: &Name, mut group: Group) {
+        for (member, bound) in &mut group.members {
+            *bound = bound.or_else(|| self.key_of(member));
+        }
+        let key = group.key;
+        if let Some(terminal) = self.terminals.get_mut(owner) {
+            terminal.groups.insert(name.clone());
+        }
+        self.groups.insert(name, group);
+        self.bind(name, key);
+    }
+
+    /// The group's members after the change, new ones bound to the keys of this moment.
+    pub fn changed_members(&self, group: &str, change: &Change) -> List {
+        let none = List::new();
+        let old = self.groups.get(group).map_or(&none, |group| &group.members);
+        change.apply(old, |name| self.key_of(name), |name| self.shared(name))
     }
 
     pub fn restore(
@@ -136,6 +215,11 @@ impl Registry {
     /// Binds a key to an identifier, and to the entries for it that had none.
     pub fn enrol(&mut self, name: &Name, key: PublicKey) {
         self.terminals.entry(name.clone()).or_default().key = Some(key);
+        self.groups.enrol(name, key);
+        self.bind(name, key);
+    }
+
+    fn bind(&mut self, name: &Name, key: PublicKey) {
         for owner in self.unbound.remove(name).unwrap_or_default() {
             if let Some(entry) =
                 self.terminals.get_mut(&owner).and_then(|terminal| terminal.list.get_mut(name))
@@ -154,16 +238,7 @@ impl Registry {
     /// The owner's list after the change, new entries bound to the keys of this moment.
     pub fn changed(&self, owner: &str, change: &Change) -> List {
         let Some(old) = self.terminals.get(owner).map(|terminal| &terminal.list) else { return List::new() };
-        let mut list = if change.replaces { List::new() } else { old.clone() };
-        for name in &change.add {
-            // An entry that stays keeps its key: a terminal that repeats its list confirms no changed key by that.
-            let key = old.get(name).copied().unwrap_or_else(|| self.key_of(name));
-            list.insert(self.shared(name.clone()), key);
-        }
-        for name in &change.delete {
-            list.remove(name);
-        }
-        list
+        change.apply(old, |name| self.binding(name), |name| self.shared(name))
     }
 
     /// Takes the entries away that `list` does not have, and gives them.
@@ -182,7 +257,7 @@ impl Registry {
     /// Puts the list in place that is now on disk.
     pub fn replace_list(&mut self, owner: &Name, mut list: List) {
         for (name, bound) in &mut list {
-            *bound = bound.or_else(|| self.key_of(name));
+            *bound = bound.or_else(|| self.binding(name));
             if bound.is_none() {
                 self.unbound.entry(name.clone()).or_default().insert(owner.clone());
             }

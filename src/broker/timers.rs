@@ -13,6 +13,14 @@ pub(super) enum Timer {
     Pair(PairId),
     Deposit(DepositNumber),
     DepositLane(LaneNumber),
+    /// The resolver is tried again.
+    Resolver,
+    /// It is told again of everybody who is here.
+    Refresh,
+    /// It is told again what it could not store.
+    Telling,
+    /// A resolver forgets addresses.
+    Addresses,
 }
 
 /// Deadlines in the order of time, each in monotonic milliseconds.

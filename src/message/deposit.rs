@@ -89,6 +89,8 @@ pub struct Depositor<'a> {
     pub size: Option<u64>,
     /// The static key that it was deposited with.
     pub caller_key: Option<[u8; 32]>,
+    /// The group on the callee's list by which the depositor is permitted (V4); without it: by its own entry.
+    pub group: Option<&'a str>,
 }
 
 /// M22: `COLLECT`.
@@ -196,6 +198,7 @@ pub(super) fn write(message: &Message<'_>, w: &mut Writer<'_>) {
             w.binary(Name::Deposit, message.deposit.as_ref());
             w.number(Name::Size, message.size);
             w.binary(Name::CallerKey, message.caller_key.as_ref());
+            w.group(message.group);
         }
         Message::Collect(message) => {
             w.line("COLLECT");
@@ -300,6 +303,7 @@ pub(super) fn depositor<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
         deposit: lines.get(Name::Deposit, bytes),
         size: lines.get(Name::Size, number_u64),
         caller_key: lines.get(Name::CallerKey, bytes),
+        group: lines.get(Name::Group, identifier),
     }))
 }
 

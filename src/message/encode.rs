@@ -16,6 +16,7 @@ impl Message<'_> {
             Self::Hello(message) => hello(message, None, w),
             Self::DepositHello(message, frame) => hello(message, Some(*frame), w),
             Self::Register(message) => register(message.clone(), w),
+            Self::Group(message) => group(message.clone(), w),
             Self::Query(message) => {
                 w.line("QUERY");
                 w.identifier(Name::Identifier, message.identifier);
@@ -121,6 +122,7 @@ impl Message<'_> {
                 w.binary(Name::CallerKey, message.caller_key.as_ref());
                 w.secret_text(Name::CalleePassword, message.callee_password);
                 w.number(Name::Expires, message.expires);
+                w.group(message.group);
             }
             Self::StatusAnswer(message) => {
                 w.notice(if message.acceptable { "STATUS Acceptable." } else { "STATUS Busy." });
@@ -181,6 +183,21 @@ impl<L> Register<'_, L> {
     }
 }
 
+impl<L> Group<'_, L> {
+    /// Writes `GROUP` with a list from anywhere to the start of `out` and returns its length.
+    ///
+    /// # Errors
+    /// As [`Message::encode`]. An empty list is refused unless it is `Create`'s.
+    pub fn encode<I: AsRef<str>>(self, out: &mut [u8]) -> Result<usize, EncodeError>
+    where
+        L: IntoIterator<Item = I>,
+    {
+        let w = &mut Writer::new(out);
+        group(self, w);
+        w.finish()
+    }
+}
+
 fn hello(message: &Hello<'_>, frame: Option<u32>, w: &mut Writer<'_>) {
     w.line("HELLO");
     w.identifier(Name::Identifier, message.identifier);
@@ -193,17 +210,35 @@ fn hello(message: &Hello<'_>, frame: Option<u32>, w: &mut Writer<'_>) {
 fn register<I: AsRef<str>, L: IntoIterator<Item = I>>(message: Register<'_, L>, w: &mut Writer<'_>) {
     w.line("REGISTER");
     w.identifier(Name::Identifier, message.identifier);
-    match message.change {
-        ListChange::Create(list) => w.put_list("Accept:Create ", list, true),
-        ListChange::Add(list) => w.put_list("Accept:Add ", list, false),
-        ListChange::Delete(list) => w.put_list("Accept:Delete ", list, false),
+    list_change(Name::Accept, message.change, w);
+    w.transaction(message.transaction);
+    w.number(Name::Revision, message.revision);
+}
+
+fn group<I: AsRef<str>, L: IntoIterator<Item = I>>(message: Group<'_, L>, w: &mut Writer<'_>) {
+    w.line("GROUP");
+    w.identifier(Name::Identifier, message.identifier);
+    w.identifier(Name::Group, message.group);
+    list_change(Name::Members, message.change, w);
+    w.transaction(message.transaction);
+}
+
+fn list_change<I: AsRef<str>, L: IntoIterator<Item = I>>(
+    name: Name,
+    change: ListChange<L>,
+    w: &mut Writer<'_>,
+) {
+    w.put(name.text());
+    w.put(":");
+    match change {
+        ListChange::Create(list) => w.put_list("Create ", list, true),
+        ListChange::Add(list) => w.put_list("Add ", list, false),
+        ListChange::Delete(list) => w.put_list("Delete ", list, false),
         ListChange::AddAndDelete { add, delete } => {
-            w.put_list("Accept:Add ", add, false);
+            w.put_list("Add ", add, false);
             w.put_list("Delete ", delete, false);
         }
     }
-    w.transaction(message.transaction);
-    w.number(Name::Revision, message.revision);
 }
 
 fn lane(message: &Lane, w: &mut Writer<'_>) {

@@ -41,6 +41,8 @@ pub enum Message<'a> {
     DepositHello(Hello<'a>, u32),
     /// M1–M4, terminal → broker.
     Register(Register<'a>),
+    /// Owner → broker: who is in a group (V4).
+    Group(Group<'a>),
     /// M6, caller → broker.
     Query(Query<'a>),
     /// M13, caller → callee.
@@ -133,6 +135,19 @@ pub struct Register<'a, L = List<'a>> {
     pub change: ListChange<L>,
     /// The list's number after the change.
     pub revision: Option<u64>,
+    /// Correlates the answer.
+    pub transaction: Option<u32>,
+}
+
+/// `GROUP` (V4): M1–M4's form for the members of a group. [`ListChange::Create`] without members ends the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group<'a, L = List<'a>> {
+    /// The owner's identifier.
+    pub identifier: &'a str,
+    /// The group's: the owner's, `/`, and a name without `/`.
+    pub group: &'a str,
+    /// What changes in its members.
+    pub change: ListChange<L>,
     /// Correlates the answer.
     pub transaction: Option<u32>,
 }
@@ -371,6 +386,8 @@ pub struct CallerNotice<'a> {
     pub callee_password: Option<SecretText<'a>>,
     /// How long the grant may be used, in seconds from now.
     pub expires: Option<u32>,
+    /// The group on the callee's list by which the caller is permitted (V4); without it: by its own entry.
+    pub group: Option<&'a str>,
 }
 
 /// M16: `NOTIFY` / `STATUS Acceptable.` or `STATUS Busy.`

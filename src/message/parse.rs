@@ -14,6 +14,7 @@ impl<'a> Message<'a> {
         let message = match lines.next() {
             Some("HELLO") => hello(lines),
             Some("REGISTER") => register(lines),
+            Some("GROUP") => group(lines),
             Some("QUERY") => query(lines),
             Some("REQUEST") => request(lines),
             Some("TRANSFER") => transfer(lines),
@@ -48,6 +49,7 @@ impl<'a> Message<'a> {
             Self::Hello(Hello { transaction, .. })
             | Self::DepositHello(Hello { transaction, .. }, _)
             | Self::Register(Register { transaction, .. })
+            | Self::Group(Group { transaction, .. })
             | Self::Query(Query { transaction, .. })
             | Self::StatusQuery(StatusQuery { transaction })
             | Self::Transfer(Transfer { transaction, .. })
@@ -102,14 +104,23 @@ fn hello<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
 fn register<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
     Some(Message::Register(Register {
         identifier: lines.required(Name::Identifier, identifier)?,
-        change: list_change(lines)?,
+        change: list_change(lines, Name::Accept)?,
         transaction: further(lines),
         revision: lines.get(Name::Revision, number_u64),
     }))
 }
 
-fn list_change<'a>(lines: &mut Lines<'a>) -> Option<ListChange<List<'a>>> {
-    let change = lines.required(Name::Accept, |text| {
+fn group<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    Some(Message::Group(Group {
+        identifier: lines.required(Name::Identifier, identifier)?,
+        group: lines.required(Name::Group, identifier)?,
+        change: list_change(lines, Name::Members)?,
+        transaction: further(lines),
+    }))
+}
+
+fn list_change<'a>(lines: &mut Lines<'a>, name: Name) -> Option<ListChange<List<'a>>> {
+    let change = lines.required(name, |text| {
         if let Some(list) = text.strip_prefix("Create ") {
             List::parse(list).map(ListChange::Create)
         } else if let Some(list) = text.strip_prefix("Add ") {
@@ -329,6 +340,7 @@ fn caller_notice<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
         caller_key: lines.get(Name::CallerKey, bytes),
         callee_password: lines.get(Name::CalleePassword, secret_text),
         expires: lines.get(Name::Expires, number_u32),
+        group: lines.get(Name::Group, identifier),
     }))
 }
 

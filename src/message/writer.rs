@@ -82,6 +82,13 @@ impl<'o> Writer<'o> {
         self.value(name, identifier);
     }
 
+    /// The group by which a caller is permitted.
+    pub(super) fn group(&mut self, group: Option<&str>) {
+        if let Some(group) = group {
+            self.identifier(Name::Group, group);
+        }
+    }
+
     pub(super) fn file_name(&mut self, name: Option<&str>) {
         self.check(Name::Recording, name.is_none_or(is_file_name));
         self.text(Name::Recording, name);

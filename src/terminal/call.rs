@@ -3,6 +3,7 @@
 use super::CallError;
 use super::event::{Denied, Destination, Event, SessionId};
 use super::machine::Machine;
+use super::peers::mark;
 use super::session::{Attempt, Connecting, Endpoint, MAX_CANDIDATES, Password, Phase, Session, Work};
 use crate::identifier::Identifier;
 use crate::link::{Handle, Handshake, LaneToken, PeerGrant, Psk, PublicKey};
@@ -302,13 +303,14 @@ impl Machine<'_> {
         let (caller_password, callee_password) = passwords.ok_or(Denial::NotConnected)?;
         let peer = Identifier::new(notice.caller).map_err(|_| Denial::NotConnected)?;
         let key = PublicKey::new(key);
-        let (permitted, fits) =
-            (self.peers().is_permitted(notice.caller), self.peers().key_fits(notice.caller, &key));
-        if !permitted || !fits {
+        let group = notice.group.map(mark);
+        let permitted = self.peers().admits(notice.caller, group);
+        if !permitted || !self.peers().key_fits(notice.caller, &key) {
             self.core.emit(Event::Unexpected { key_changed: permitted });
             return Err(Denial::NotPermitted);
         }
-        if !self.is_free() || self.with_handle(&handle).is_some() {
+        // A group's member needs a place for its key.
+        if !self.peers().has_place(notice.caller) || !self.is_free() || self.with_handle(&handle).is_some() {
             return Err(Denial::NotConnected);
         }
         let index = self.idle_session().ok_or(Denial::NotConnected)?;
@@ -321,6 +323,7 @@ impl Machine<'_> {
         session.deadline = now + lifetime;
         session.grant.peer = Some(peer);
         session.grant.key = Some(key);
+        session.grant.group = group;
         session.grant.handle = Some(handle);
         session.grant.psk = Some(Psk::new(*psk.expose()));
         session.grant.caller_password = caller_password;

@@ -3,11 +3,12 @@
 use super::IDLE_MS;
 use super::event::{ClosedCause, Event, TransferFailure};
 use super::machine::{Input, Machine};
-use super::peers::Waiting;
+use super::peers::{Waiting, mark};
 use super::session::{
     Collecting, Done, Keys, Open, Phase, Session, Stage, Transfer, TransferState, Via, Work,
 };
 use super::transfer::is_component;
+use crate::identifier::Identifier;
 use crate::lane::LaneOpener;
 use crate::link::{LaneToken, PartPlace, PeekedPart, PublicKey, open_part, peek_part};
 use crate::message::{DepositId, Depositor, Source, TransferAnswer};
@@ -20,13 +21,13 @@ impl Machine<'_> {
     /// M21: kept in mind if this terminal's own list and pins allow the depositor.
     pub(super) fn depositor_told(&mut self, told: &Depositor<'_>) {
         let (Some(deposit), Some(key)) = (told.deposit, told.caller_key) else { return };
-        let key = PublicKey::new(key);
+        let (Ok(caller), key) = (Identifier::new(told.caller), PublicKey::new(key)) else { return };
         let mut peers = self.peers();
-        let (permitted, fits) = (peers.is_permitted(told.caller), peers.key_fits(told.caller, &key));
-        if !permitted || !fits {
+        let permitted = peers.admits(told.caller, told.group.map(mark));
+        if !permitted || !peers.key_fits(told.caller, &key) {
             return self.core.emit(Event::Unexpected { key_changed: permitted });
         }
-        if peers.told(told.caller, &key, &deposit) {
+        if peers.told(&caller, &key, &deposit) {
             self.persist();
             self.core.emit(Event::DepositWaiting { deposit, size: told.size.unwrap_or(0) });
         }

@@ -3,8 +3,8 @@
 mod asked;
 mod texts;
 
-pub use asked::AskError;
 pub(super) use asked::Asked;
+pub use asked::{AskError, GroupError};
 
 use super::event::{Denied, Destination, Event, LinkId, OfflineCause};
 use super::machine::{Input, Machine, Step};

@@ -93,6 +93,11 @@ pub enum Event {
         /// Its status code.
         status: u16,
     },
+    /// The broker's answer to a change of a group (V4): 200, it has it on disk, or why not.
+    GroupAnswered {
+        /// Its status code.
+        status: u16,
+    },
     /// The broker has this terminal's address (M23).
     AddressKnown,
     /// The broker asked whether this terminal is free (M15), and this was the answer (M16).

@@ -187,8 +187,7 @@ impl Machine<'_> {
             }
             _ => false,
         };
-        let peer = peer.clone();
-        let permitted = self.peers().is_permitted(peer.as_str());
+        let permitted = self.is_admitted(at);
         let accept = fits && permitted;
         if !fits {
             self.refuse(Refusal::Credentials);

@@ -27,7 +27,7 @@ mod peers;
 mod session;
 mod transfer;
 
-pub use control::AskError;
+pub use control::{AskError, GroupError};
 pub use deposit::{Deposit, DepositError};
 pub use event::{
     ClosedCause, Denied, Destination, Event, LinkId, OfflineCause, Refusal, SessionId, TransferFailure,
@@ -49,6 +49,7 @@ use crate::sframe::Suite;
 use core::net::SocketAddr;
 use core::ops::Range;
 use machine::{Core, Machine};
+use peers::Peers;
 use session::{Endpoint, Ticket, TransferState};
 use thiserror::Error;
 
@@ -254,6 +255,32 @@ where
     /// The terminals on the list, and the keys that they must have.
     pub fn permitted(&self) -> impl Iterator<Item = (&Identifier, Option<&PublicKey>)> {
         peers::listed(self.peers.as_ref())
+    }
+
+    /// Whether the list and the pins, as they are now, allow a session that this terminal is the callee or the collector of: by the caller's own entry or that of
+    /// the group by which it came. For those who [`Self::restore`] while there are sessions; [`Self::permit`] ends by itself what must end.
+    pub fn is_admitted(&mut self, session: SessionId) -> bool {
+        let mut machine = self.machine();
+        machine.index(session).is_some_and(|index| machine.is_admitted(index))
+    }
+
+    /// Tells the broker who is in a group of this terminal's (V4), called by this terminal's identifier, `/` and a name: adds, then deletes; with `replace`, `add`
+    /// becomes the group, and without anybody in `add` it ends. Writes the text to the start of `out` and gives its length: write it to the link, whole, before
+    /// what [`Self::poll_transmit`] gives for that link next. [`Event::GroupAnswered`] follows, or [`Event::Offline`].
+    ///
+    /// Nothing of it is stored here. Keys in `add` don't count: the broker binds members to the keys that are enrolled for them.
+    ///
+    /// # Errors
+    /// [`GroupError`]; nothing was said.
+    pub fn group(
+        &mut self,
+        group: &Identifier,
+        replace: bool,
+        add: &dyn Entries,
+        delete: &dyn Entries,
+        out: &mut [u8],
+    ) -> Result<(LinkId, usize), GroupError> {
+        self.machine().group(group, replace, add, delete, out)
     }
 
     /// The list's number.
@@ -566,17 +593,24 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// Whether the list and the pins allow a session with its caller, or with its depositor.
+    fn is_admitted(&mut self, index: usize) -> bool {
+        let Self { core, sessions, places } = self;
+        let session = &sessions[index];
+        let Some(peer) = session.grant.peer.as_ref().map(Identifier::as_str) else { return true };
+        let peers = Peers::new(places, &mut core.book);
+        let fits = session.grant.key.is_none_or(|key| peers.key_fits(peer, &key));
+        fits && (peers.admits(peer, session.grant.group)
+            || session.collects().is_some_and(|it| peers.waits(it)))
+    }
+
     /// Ends the sessions of callers that were struck off or must have another key: as many at once as there is room for their events.
     fn end_struck(&mut self) {
         if !core::mem::take(&mut self.core.struck) {
             return;
         }
         for index in 0..self.sessions.len() {
-            let session = &self.sessions[index];
-            let Some(peer) = session.grant.peer.clone().filter(|_| session.is_accepted()) else { continue };
-            let key = session.grant.key;
-            let fits = key.is_none_or(|key| self.peers().key_fits(peer.as_str(), &key));
-            if fits && self.peers().is_permitted(peer.as_str()) {
+            if !self.sessions[index].is_accepted() || self.is_admitted(index) {
                 continue;
             }
             if !self.core.has_room() {

@@ -125,11 +125,13 @@ impl Machine<'_> {
         session.grant.callee_password = Password::default();
         session.grant.psk = None;
         let tunnel = session.tunnel;
-        let (peer, key) = (session.grant.peer.clone(), session.grant.key);
-        if let (Some(peer), Some(key)) = (peer, key)
-            && self.peers().pin(&peer, &key) == Ok(true)
-        {
-            self.persist();
+        if let (Some(peer), Some(key)) = (session.grant.peer.clone(), session.grant.key) {
+            match self.peers().pin(&peer, &key) {
+                Ok(true) => self.persist(),
+                Ok(false) => {}
+                // Others took the last places meanwhile. Without a pin, whoever comes next in this name would be believed.
+                Err(_) => return self.end_session(index, ClosedCause::Here),
+            }
         }
         let session = self.id(index);
         self.core.emit(Event::Connected { session, tunnel });

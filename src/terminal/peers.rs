@@ -146,6 +146,9 @@ impl<'a> Peers<'a> {
         delete: &dyn Entries,
     ) -> Result<(), PermitError> {
         self.check_room(add, replace)?;
+        if replace || delete.count() > 0 {
+            self.forget_by_group();
+        }
         if replace {
             for peer in self.places.iter_mut().filter(|peer| peer.standing != Standing::Known) {
                 if !names(add).any(|identifier| peer.identifier.as_ref() == Some(&identifier)) {
@@ -204,9 +207,20 @@ impl<'a> Peers<'a> {
         self.find(identifier).is_some_and(|index| self.places[index].is_permitted())
     }
 
+    /// Whether an entry of the list permits `identifier`: its own, or that of the group by which the broker says that it is permitted. An entry with a key is
+    /// a terminal's, and no group's.
+    pub(super) fn admits(&self, identifier: &str, group: Option<Mark>) -> bool {
+        let is_it = |name: &str| group == Some(mark(name)) && self.key_of(name).is_none();
+        self.is_permitted(identifier) || (group.is_some() && self.permitted().any(is_it))
+    }
+
+    fn key_of(&self, identifier: &str) -> Option<PublicKey> {
+        self.find(identifier).and_then(|index| self.places[index].key)
+    }
+
     /// Whether `identifier` may have `key`: it has it already, or has none yet.
     pub(super) fn key_fits(&self, identifier: &str, key: &PublicKey) -> bool {
-        self.find(identifier).and_then(|index| self.places[index].key).is_none_or(|pinned| pinned == *key)
+        self.key_of(identifier).is_none_or(|pinned| pinned == *key)
     }
 
     /// First use pins. `Ok(true)`: this is new, store it.
@@ -357,6 +371,13 @@ impl<'p> Iterator for Identifiers<'p> {
     }
 }
 
+/// What a session keeps of a group's name: the start of its SHA-256. For the whole there is no room.
+pub(super) type Mark = [u8; 8];
+
+pub(super) fn mark(group: &str) -> Mark {
+    check(group.as_bytes())
+}
+
 fn check(bytes: &[u8]) -> [u8; CHECK] {
     let digest = Sha256::digest(bytes);
     core::array::from_fn(|index| digest[index])
@@ -461,7 +482,7 @@ impl Entries for &[Identifier] {
     }
 }
 
-fn names(entries: &dyn Entries) -> impl Iterator<Item = Identifier> + '_ {
+pub(super) fn names(entries: &dyn Entries) -> impl Iterator<Item = Identifier> + '_ {
     (0..entries.count()).filter_map(|index| entries.entry(index)).map(|(identifier, _)| identifier)
 }
 

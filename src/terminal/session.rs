@@ -9,6 +9,7 @@ pub(super) use open::{
 pub use open::{MAX_NAME, MAX_SOURCE};
 
 use super::event::LinkId;
+use super::peers::Mark;
 use crate::identifier::Identifier;
 use crate::link::{Handle, Handshake, LaneToken, Psk, PublicKey, Transport};
 use crate::message::{DepositId, SecretText};
@@ -140,6 +141,8 @@ pub(super) struct Grant {
     pub(super) caller: bool,
     pub(super) peer: Option<Identifier>,
     pub(super) key: Option<PublicKey>,
+    /// Callee: by which group the caller is permitted.
+    pub(super) group: Option<Mark>,
     pub(super) handle: Option<Handle>,
     pub(super) psk: Option<Psk>,
     /// What the caller says (M13).

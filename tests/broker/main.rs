@@ -4,10 +4,12 @@
 
 mod deposits;
 mod deposits_hostile;
+mod groups;
 mod hostile;
 mod identity;
 mod lanes;
 mod lists;
 mod parts;
 mod queries;
+mod resolver;
 mod world;

@@ -409,13 +409,13 @@ fn v6_each_denial_says_its_cause_unless_set_otherwise() {
 fn v8_address_port_and_candidates_are_handed_to_the_caller() {
     let mut world = World::new();
     let (alice, bob) = pair(&mut world);
-    let address = "ADDRESS\nIdentifier:bob\nAddress:recorder.example\nPort:7801\nCandidate:2001:db8::1 7802\n\
+    let address = "ADDRESS\nIdentifier:bob\nAddress:198.51.100.9\nPort:7801\nCandidate:2001:db8::1 7802\n\
                    Candidate::: 7803\nCandidate:192.168.1.5 7804\nTransaction:3\n";
     assert_eq!(world.ask(bob, address), "NOTIFY\nStatus:200 Registered.\nTransaction:3\n");
     let notice = up_to_notice(&mut world, alice, bob);
     accept(&mut world, bob, &notice);
     let told = world.text(alice);
-    assert_eq!((value(&told, "Callee Address"), value(&told, "Port")), ("recorder.example", "7801"));
+    assert_eq!((value(&told, "Callee Address"), value(&told, "Port")), ("198.51.100.9", "7801"));
     let candidates: Vec<_> = told.lines().filter(|line| line.starts_with("Candidate:")).collect();
     assert_eq!(
         candidates,

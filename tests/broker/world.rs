@@ -27,7 +27,10 @@ pub struct Store {
     pub keys: BTreeMap<Name, PublicKey>,
     pub lists: BTreeMap<Name, (u64, BTreeMap<Name, Option<PublicKey>>)>,
     pub addresses: BTreeMap<Name, p2pgate::broker::StoredAddress>,
+    pub groups: BTreeMap<Name, (Name, BTreeMap<Name, Option<PublicKey>>)>,
     pub frames: BTreeMap<Name, u32>,
+    /// A resolver's.
+    pub resolved: BTreeMap<Name, p2pgate::broker::StoredAddress>,
     pub deposits: BTreeMap<DepositId, (DepositRecord, Vec<KeptPart>, Option<DepositNotice>)>,
     /// Refuse to write anything of deposits.
     pub broken: bool,
@@ -37,15 +40,19 @@ impl Store {
     fn apply(&mut self, operation: StoreOperation) -> Stored {
         match operation {
             StoreOperation::Enrol { identifier, ticket_digest, key } => {
-                let bound = self.keys.get(&identifier).is_some_and(|bound| *bound != key);
-                let certified = ticket_digest.is_none();
+                let bound = self.keys.get(&identifier).is_some_and(|bound| *bound != key)
+                    || self.groups.contains_key(&identifier);
                 let ticket = ticket_digest.and_then(|digest| self.tickets.remove_entry(&digest));
-                let proven = certified || ticket.as_ref().is_some_and(|(_, name)| **name == *identifier);
+                let proven = match &ticket {
+                    Some((_, name)) => **name == *identifier,
+                    None => ticket_digest.is_none(),
+                };
                 if bound || !proven {
                     self.tickets.extend(ticket);
                     return Stored::Refused;
                 }
-                for (_, list) in self.lists.values_mut() {
+                let lists = self.lists.values_mut().map(|(_, list)| list);
+                for list in lists.chain(self.groups.values_mut().map(|(_, members)| members)) {
                     list.entry(identifier.clone()).and_modify(|entry| *entry = entry.or(Some(key)));
                 }
                 self.keys.insert(identifier, key);
@@ -55,17 +62,44 @@ impl Store {
                     return Stored::Refused;
                 }
                 let bind = |(name, key): (Name, Option<PublicKey>)| {
-                    let key = key.or_else(|| self.keys.get(&name).copied());
+                    let owner = self.groups.get(&name).map(|(owner, _)| owner);
+                    let key = key.or_else(|| self.keys.get(owner.unwrap_or(&name)).copied());
                     (name, key)
                 };
                 let list = list.into_iter().map(bind).collect();
                 self.lists.insert(identifier, (revision, list));
+            }
+            StoreOperation::SaveGroup { group, owner, key, members } => {
+                let taken = self.keys.contains_key(&group) || self.tickets.values().any(|it| **it == *group);
+                if self.keys.get(&owner) != Some(&key) || taken {
+                    return Stored::Refused;
+                }
+                let Some(members) = members else {
+                    self.groups.remove(&group);
+                    return Stored::Done;
+                };
+                for (_, list) in self.lists.values_mut() {
+                    list.entry(group.clone()).and_modify(|entry| *entry = entry.or(Some(key)));
+                }
+                let bind = |(name, key): (Name, Option<PublicKey>)| {
+                    let key = key.or_else(|| self.keys.get(&name).copied());
+                    (name, key)
+                };
+                let members = members.into_iter().map(bind).collect();
+                self.groups.insert(group, (owner, members));
             }
             StoreOperation::SaveAddress { identifier, key, address } => {
                 if self.keys.get(&identifier) != Some(&key) {
                     return Stored::Refused;
                 }
                 self.addresses.insert(identifier, address);
+            }
+            StoreOperation::SaveResolved { .. } if self.broken => return Stored::Failed,
+            StoreOperation::SaveResolved { identifier, address: Some(address) } => {
+                self.resolved.insert(identifier, address);
+            }
+            StoreOperation::SaveResolved { identifier, address: None } => {
+                self.resolved.remove(&identifier);
             }
             StoreOperation::SaveFrame { identifier, frame, .. } => {
                 self.frames.insert(identifier, frame);
@@ -105,6 +139,12 @@ pub struct World {
     pub gives: BTreeMap<ConnectionId, Vec<u8>>,
     /// Every text that the broker sent: to whom, and what.
     pub transcript: Vec<(ConnectionId, String)>,
+    /// What goes out on connections that are not a terminal's, as on the wire.
+    pub raw: BTreeMap<ConnectionId, Vec<u8>>,
+    /// How often the resolver was to be dialled, which names were to be looked up, whose leases were to be found.
+    pub dials: usize,
+    pub lookups: Vec<(RequestId, Vec<Name>)>,
+    pub leases: Vec<(RequestId, Name)>,
     peers: BTreeMap<ConnectionId, Peer>,
     last: ConnectionId,
     entropy: u8,
@@ -125,8 +165,12 @@ impl World {
     }
 
     pub fn with(config: Config) -> Self {
+        Self::of(Broker::new(config, key(200), [7; 32]))
+    }
+
+    pub fn of(broker: Broker) -> Self {
         Self {
-            broker: Broker::new(config, key(200), [7; 32]),
+            broker,
             now: 1_000_000,
             store: Store::default(),
             hold: false,
@@ -139,6 +183,10 @@ impl World {
             takes: BTreeMap::new(),
             gives: BTreeMap::new(),
             transcript: Vec::new(),
+            raw: BTreeMap::new(),
+            dials: 0,
+            lookups: Vec::new(),
+            leases: Vec::new(),
             peers: BTreeMap::new(),
             last: 0,
             entropy: 0,
@@ -154,14 +202,19 @@ impl World {
         self.store.keys.remove(identifier);
         self.store.lists.remove(identifier);
         self.store.addresses.remove(identifier);
+        self.store.groups.retain(|_, (owner, _)| **owner != *identifier);
         self.broker.revoke(identifier, self.now);
         self.run();
     }
 
+    pub fn next_connection(&mut self) -> ConnectionId {
+        self.last += 1;
+        self.last
+    }
+
     /// A bare connection.
     pub fn connect(&mut self, from: SocketAddr) -> ConnectionId {
-        self.last += 1;
-        let id = self.last;
+        let id = self.next_connection();
         self.peers.insert(id, Peer::default());
         self.broker.connected(id, from, self.now);
         self.run();
@@ -321,6 +374,9 @@ impl World {
                 broker.restore_frame(identifier, *frame);
             }
         }
+        for (group, (owner, members)) in &self.store.groups {
+            broker.restore_group(group, owner, members.clone()).unwrap();
+        }
         for (record, parts, notice) in self.store.deposits.values() {
             let last = parts.last();
             let stored = StoredDeposit {
@@ -369,6 +425,9 @@ impl World {
                     let part = self.files[&deposit][start as usize..end as usize].to_vec();
                     self.gives.insert(connection, part);
                 }
+                Event::DialResolver => self.dials += 1,
+                Event::LookUp { request, names } => self.lookups.push((request, names)),
+                Event::FindLease { request, identifier } => self.leases.push((request, identifier)),
                 Event::Log(record) => self.logs.push(record),
             }
         }
@@ -377,6 +436,9 @@ impl World {
     fn receive(&mut self, id: ConnectionId) {
         let mut bytes = Vec::new();
         self.broker.poll_transmit(id, &mut bytes);
+        if let Some(raw) = self.raw.get_mut(&id) {
+            return raw.append(&mut bytes);
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.received.extend_from_slice(&bytes);
         while let Ok(Record::Complete(length)) = record(&peer.received, MaxRecord::MAX) {

@@ -516,6 +516,49 @@ fn p11_a_depositor_that_is_struck_off_is_not_collected() {
     is_over(&world);
 }
 
+/// The depositor is permitted by a group of a third terminal's.
+fn family() -> World {
+    let mut world = World::new(BrokerConfig::default());
+    for name in ["Ia", "Ib", "Io"] {
+        world.add(name);
+    }
+    assert_eq!(world.group(2, true, &["Ia"], &[]), Some(200));
+    world.permit(1, &["Io/family"], &[]);
+    world
+}
+
+#[test]
+fn v4_a_member_s_deposit_is_collected() {
+    let mut world = family();
+    let data = recording(30_000);
+    let deposit = deposited(&mut world, &data);
+    world.pass(5_000);
+    assert_eq!(world.nodes[1].arrived, [data], "{:?}", world.events(1));
+    assert_eq!(count(&world, 0, Event::DepositCollected { deposit }), 1);
+    is_over(&world);
+}
+
+#[test]
+fn v4_a_member_s_deposit_is_not_collected_once_its_group_is_struck_off() {
+    for (restart, hears) in [(false, true), (false, false), (true, false)] {
+        let mut world = family();
+        world.nodes[1].terminal.set_load(90);
+        deposited(&mut world, &recording(1_000));
+        world.pass(5_000);
+        assert_eq!(world.nodes[1].terminal.depositors().count(), 1);
+        if !hears {
+            world.list_outcome = p2pgate::broker::Stored::Failed;
+        }
+        world.permit(1, &[], &["Io/family"]);
+        if restart {
+            world.restart(1);
+        }
+        world.nodes[1].terminal.set_load(0);
+        world.pass(60_000);
+        assert_eq!((offered(&world, 1), world.nodes[1].terminal.depositors().count()), (0, 0));
+    }
+}
+
 #[test]
 fn p11_several_depositors_are_collected_one_after_the_other() {
     let mut world = World::new(BrokerConfig::default());

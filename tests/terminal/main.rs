@@ -8,6 +8,7 @@ mod deposits;
 mod entropy;
 mod fetches;
 mod frames;
+mod groups;
 mod lists;
 mod policy;
 mod properties;

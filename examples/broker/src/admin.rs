@@ -97,7 +97,9 @@ impl Command {
                 return Err(Error::Failed("the store did not write: check that the disk has room".into()));
             }
             (Stored::Refused, Verb::Enrol) => {
-                format!("{identifier} is enrolled already: revoke it first if it is to have another key")
+                format!(
+                    "{identifier} is enrolled already, or a group is called so: revoke it first if it is to have another key"
+                )
             }
             (Stored::Refused, Verb::Revoke) => {
                 format!("{identifier} is not enrolled here: check its spelling")

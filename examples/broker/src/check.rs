@@ -41,6 +41,19 @@ pub fn check(data: &Path, contents: bool) -> Result<Vec<String>, Error> {
             }
         }
     }
+    match store.load_groups() {
+        Err(error) => findings.push(error.to_string()),
+        Ok(groups) => {
+            for group in groups {
+                let named = std::iter::once(&*group.name);
+                for text in named.chain(group.members.iter().map(|(member, _)| &**member)) {
+                    if let Err(error) = identifier::check(text) {
+                        findings.push(format!("group {}: {text:?}: {error}", group.name));
+                    }
+                }
+            }
+        }
+    }
     let suspects = deposits(&folder, &mut store, contents).and_then(|suspects| {
         // A running broker may have deleted a file since the index was read.
         let kept = if suspects.is_empty() { BTreeSet::new() } else { kept(&store.load_deposits()?) };

@@ -1,13 +1,27 @@
 //! The data folder: who may use it, and the broker's key in it.
 
 use crate::Error;
-use p2pgate::link::SecretKey;
+use p2pgate::link::{PublicKey, SecretKey};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
+
+/// The key by which others know the broker or the address resolution server of this folder. If it has none yet, it is made: the two can be told of each other
+/// before they first run.
+///
+/// # Errors
+/// The folder can't be used, or has lost its key.
+pub fn key(data: &Path) -> Result<PublicKey, Error> {
+    let folder = Folder::new(data);
+    folder.create()?;
+    // A server that starts makes the key under this lock; one that runs has it.
+    let lock = folder.lock(Duration::ZERO)?;
+    let key = folder.key(lock.is_some() && !folder.store().exists())?;
+    Ok(key.public_key())
+}
 
 /// A data folder.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::folder::Folder;
-use crate::store::{Sqlite, Store, StoreError, Terminal};
+use crate::store::{Group, Sqlite, Store, StoreError, Terminal};
 use p2pgate::broker::StoredDeposit;
 use std::path::Path;
 
@@ -12,6 +12,14 @@ use std::path::Path;
 /// The store cannot be read, or another release has written it.
 pub fn deposits(data: &Path) -> Result<Vec<StoredDeposit>, Error> {
     read(data, Store::load_deposits)
+}
+
+/// The groups of a data folder (V4), in the order of their names' bytes.
+///
+/// # Errors
+/// The store cannot be read, or another release has written it.
+pub fn groups(data: &Path) -> Result<Vec<Group>, Error> {
+    read(data, Store::load_groups)
 }
 
 /// The enrolled terminals of a data folder, in the order of their identifiers' bytes.

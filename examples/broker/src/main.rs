@@ -1,12 +1,14 @@
 //! The program `p2pgate-broker`.
 #![forbid(unsafe_code)]
 
+mod resolver;
 mod settings;
 
 use clap::{Args, Parser, Subcommand};
 use p2pgate::broker::{DepositRecord, StoredDeposit};
-use p2pgate_broker::store::Terminal;
-use p2pgate_broker::{Error, Server};
+use p2pgate_broker::store::{Group, Terminal};
+use p2pgate_broker::{Error, Options, Server};
+use resolver::Resolver;
 use settings::{Serve, one_line};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -25,11 +27,17 @@ struct Cli {
 enum Command {
     /// Serve terminals. Once ready, prints: listening ADDR key BASE64
     Serve(Box<Serve>),
+    /// Resolve addresses for one broker, as a process of its own. Once ready, prints: listening ADDR key BASE64
+    Resolver(Box<Resolver>),
+    /// Print the key of the broker or resolver of a folder, and make one if there is none yet
+    Key(Data),
     /// Print a one-time ticket by which a terminal enrols as ID within 7 days
     Enrol(Named),
     /// Print what is deposited: number, depositor, callee, bytes kept, bytes in all, state, hours since it was last written; a tab between them
     Deposits(Data),
-    /// Take ID's key, ticket, list and address away; its links and lanes end at once
+    /// Print the groups, a line a member: group, owner, member, its key; a tab between them
+    Groups(Data),
+    /// Take ID's key, ticket, list, groups and address away; its links and lanes end at once
     Revoke(Named),
     /// Print who is enrolled: identifier, key, list's number, its entries, address; a tab between them
     List(Data),
@@ -78,10 +86,15 @@ fn main() -> ExitCode {
     // What this process creates is this user's alone.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let outcome = match cli.command {
-        Command::Serve(_) => run(),
+        Command::Serve(_) => serve_terminals(),
+        Command::Resolver(resolver) => resolver.options().and_then(|options| run(options, None)),
+        Command::Key(Data { data }) => {
+            p2pgate_broker::key(&data).and_then(|key| print_line(format_args!("{key}")))
+        }
         Command::Enrol(named) => p2pgate_broker::enrol(&named.data, &named.identifier)
             .and_then(|ticket| print_line(format_args!("{}", *ticket))),
         Command::Deposits(Data { data }) => list_deposits(&data),
+        Command::Groups(Data { data }) => list_groups(&data),
         Command::Revoke(named) => p2pgate_broker::revoke(&named.data, &named.identifier),
         Command::List(Data { data }) => list(&data),
         Command::Show(named) => show(&named.data, &named.identifier),
@@ -107,19 +120,21 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run() -> Result<(), Error> {
+fn serve_terminals() -> Result<(), Error> {
     let serve = Serve::gather()?;
     let options = serve.options()?;
-    if serve.check_config {
-        return Ok(());
-    }
+    if serve.check_config { Ok(()) } else { run(options, Some(|| Serve::gather()?.options())) }
+}
+
+/// `reread` gives what SIGHUP is to bring.
+fn run(options: Options, reread: Option<fn() -> Result<Options, Error>>) -> Result<(), Error> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     raise_file_limit();
 
     let server = Server::bind(options)?;
-    heed_signals(&server)?;
+    heed_signals(&server, reread)?;
     print_line(format_args!("listening {} key {}", server.local_addr(), server.public_key()))?;
     if let Some(address) = server.tls_addr() {
         print_line(format_args!("tls {address}"))?;
@@ -152,6 +167,19 @@ fn list(data: &Path) -> Result<(), Error> {
         let Terminal { identifier, key, revision, list, .. } = &terminal;
         let address = addresses(&terminal).into_iter().next().unwrap_or_default();
         print_line(format_args!("{identifier}\t{key}\t{revision}\t{}\t{address}", list.len()))?;
+    }
+    Ok(())
+}
+
+fn list_groups(data: &Path) -> Result<(), Error> {
+    for Group { name, owner, members } in p2pgate_broker::groups(data)? {
+        if members.is_empty() {
+            print_line(format_args!("{name}\t{owner}\t\t"))?;
+        }
+        for (member, key) in members {
+            let key = key.as_ref().map_or_else(|| "not enrolled yet".to_owned(), ToString::to_string);
+            print_line(format_args!("{name}\t{owner}\t{member}\t{key}"))?;
+        }
     }
     Ok(())
 }
@@ -195,7 +223,7 @@ fn check(data: PathBuf, contents: bool) -> Result<(), Error> {
 }
 
 /// The first SIGTERM or SIGINT stops the server gracefully, the second at once. SIGHUP has the settings read anew.
-fn heed_signals(server: &Server) -> Result<(), Error> {
+fn heed_signals(server: &Server, reread: Option<fn() -> Result<Options, Error>>) -> Result<(), Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let refused = |source| Error::System { what: "take signals", source };
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(refused)?;
@@ -204,9 +232,10 @@ fn heed_signals(server: &Server) -> Result<(), Error> {
         let mut stopping = false;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => match Serve::gather().and_then(|serve| serve.options()) {
-                    Ok(options) => reload.reload(options),
-                    Err(error) => tracing::error!(%error, "the settings stay as they were"),
+                SIGHUP => match reread.map(|reread| reread()) {
+                    Some(Ok(options)) => reload.reload(options),
+                    Some(Err(error)) => tracing::error!(%error, "the settings stay as they were"),
+                    None => tracing::warn!("SIGHUP changes nothing here: start anew"),
                 },
                 _ if stopping => std::process::exit(128 + signal),
                 _ => {

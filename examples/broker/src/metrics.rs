@@ -40,6 +40,7 @@ impl Tally {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Now {
     pub terminals: usize,
+    pub groups: usize,
     pub online: usize,
     pub listening: usize,
     pub connections: usize,
@@ -57,7 +58,7 @@ pub(crate) struct Now {
     pub carried: u64,
 }
 
-const GAUGES: usize = 12;
+const GAUGES: usize = 13;
 
 impl Now {
     /// Name, what it is, value.
@@ -65,6 +66,7 @@ impl Now {
         let row = |name, help, value: usize| (name, help, value as u64);
         [
             row("terminals", "Terminals that are known", self.terminals),
+            row("groups", "Groups of terminals", self.groups),
             row("terminals_online", "Terminals that have a control link", self.online),
             row("terminals_listening", "Terminals that can be called", self.listening),
             row("connections", "Connections of all kinds", self.connections),
@@ -140,7 +142,7 @@ impl Metrics {
             let (outcome, cause) = match *outcome {
                 Outcome::Granted => ("granted", ""),
                 Outcome::NotPermitted => ("not permitted", ""),
-                Outcome::NotFound => ("no address", ""),
+                Outcome::NotFound(cause) => ("no address", cause),
                 Outcome::NotConnected(cause) => ("not connected", cause),
                 Outcome::DepositAsked(cause) => ("asked whether to deposit", cause),
                 Outcome::Abandoned => ("abandoned", ""),

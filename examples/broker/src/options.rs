@@ -1,7 +1,9 @@
 //! How a broker is set up.
 
 use crate::Error;
+use crate::leases::LeaseFiles;
 use p2pgate::broker::Config;
+use p2pgate::link::PublicKey;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +23,10 @@ pub struct Options {
     pub admin_exposed: bool,
     /// What it allows: [`Config::max_transfer`] and [`Config::relay`] among others.
     pub config: Config,
+    /// The address resolution server that it asks; without one it keeps the table itself (V1).
+    pub resolver: Option<AskedResolver>,
+    /// It is an address resolution server itself, and nothing else.
+    pub resolves: Option<Resolves>,
     /// How long running lanes and queued answers may take once it is told to stop.
     pub grace: Duration,
     /// A joined pair of lanes ends when nothing has moved and nothing was held back for so long.
@@ -53,6 +59,24 @@ pub struct TlsFiles {
     pub revoked_clients: Option<PathBuf>,
 }
 
+/// The address resolution server that a broker asks (P1).
+#[derive(Clone, Copy, Debug)]
+pub struct AskedResolver {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its key, as it prints it.
+    pub key: PublicKey,
+}
+
+/// What makes a server an address resolution server (P1).
+#[derive(Clone, Debug)]
+pub struct Resolves {
+    /// The key of the broker that may ask.
+    pub broker: PublicKey,
+    /// Who knows which addresses were assigned (V2).
+    pub leases: Option<LeaseFiles>,
+}
+
 impl Options {
     /// The defaults: 127.0.0.1:7700, transfers up to 64 GiB.
     pub fn new(data: impl Into<PathBuf>) -> Self {
@@ -63,6 +87,8 @@ impl Options {
             admin: None,
             admin_exposed: false,
             config: Config { max_transfer: 64 << 30, ..Config::default() },
+            resolver: None,
+            resolves: None,
             grace: Duration::from_secs(5),
             lane_idle: Duration::from_secs(600),
             relay_rate: None,

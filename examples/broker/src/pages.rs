@@ -262,6 +262,7 @@ impl Server {
         let counts = self.broker.counts();
         let mut now = Now {
             terminals: counts.terminals,
+            groups: counts.groups,
             connections: counts.connections,
             handshakes: counts.handshakes,
             queries: counts.queries,

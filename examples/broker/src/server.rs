@@ -7,7 +7,9 @@ use crate::files::{Done, Files, Work};
 use crate::folder::{Folder, fill_random};
 use crate::history::History;
 use crate::lanes::{Giving, Taking};
+use crate::leases::Leases;
 use crate::links::Link;
+use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::operators::listen_for_operator;
 use crate::options::Options;
@@ -111,6 +113,9 @@ pub struct Server {
     reloads: (Sender<Options>, Receiver<Options>),
     pub(crate) worker: Worker<Asker>,
     pub(crate) files: Files,
+    pub(crate) lookups: Lookups,
+    /// Where the resolver that it asks listens.
+    pub(crate) resolver: Option<SocketAddr>,
     pub(crate) broker: Broker,
     pub(crate) connections: HashMap<ConnectionId, Role>,
     /// By the number of the pair's first connection.
@@ -171,13 +176,24 @@ impl Server {
         let unusable = |source| Error::Store { path: path.clone(), source };
         let mut store = open(&path).map_err(unusable)?;
         let terminals = store.load().map_err(unusable)?;
+        let groups = store.load_groups().map_err(unusable)?;
+        let resolved = store.load_resolved().map_err(unusable)?;
         let deposits = store.load_deposits().map_err(unusable)?;
 
         let (config, pipe_pairs) = within_file_limit(options.config);
         let max_connections = config.max_connections;
         let mut entropy = Zeroizing::new([0; 32]);
         fill_random(&mut *entropy)?;
-        let mut broker = Broker::new(config, folder.key(terminals.is_empty())?, *entropy);
+        let key = folder.key(terminals.is_empty())?;
+        let mut broker = match &options.resolves {
+            Some(resolves) => {
+                Broker::resolver(config, key, *entropy, resolves.broker, resolves.leases.is_some())
+            }
+            None => Broker::new(config, key, *entropy),
+        };
+        if let Some(resolver) = &options.resolver {
+            broker.use_resolver(resolver.key, 0);
+        }
         for terminal in terminals {
             let restored = broker.restore_terminal(
                 &terminal.identifier,
@@ -190,6 +206,14 @@ impl Server {
             if let Some(frame) = terminal.frame {
                 broker.restore_frame(&terminal.identifier, frame);
             }
+        }
+        for group in groups {
+            let restored = broker.restore_group(&group.name, &group.owner, group.members);
+            restored.map_err(|_| unusable(StoreError::Damaged("a group")))?;
+        }
+        for (identifier, address, age_ms) in resolved {
+            let restored = broker.restore_resolved(&identifier, address, age_ms, 0);
+            restored.map_err(|_| unusable(StoreError::Damaged("a resolved address")))?;
         }
 
         let poll = Poll::new().map_err(Error::system("poll"))?;
@@ -217,6 +241,10 @@ impl Server {
         }
         let wake = stop.clone();
         let worker = Worker::start(store, move || wake.wake()).map_err(Error::system("start a thread"))?;
+        let wake = stop.clone();
+        let leases = options.resolves.and_then(|resolves| resolves.leases);
+        let leases = leases.map(|files| Box::new(files) as Box<dyn Leases>);
+        let lookups = Lookups::start(leases, move || wake.wake()).map_err(Error::system("start a thread"))?;
         Ok(Self {
             poll,
             doors,
@@ -225,6 +253,8 @@ impl Server {
             reloads: mpsc::channel(),
             worker,
             files,
+            lookups,
+            resolver: options.resolver.map(|resolver| resolver.address),
             broker,
             connections: HashMap::new(),
             pairs: HashMap::new(),
@@ -305,6 +335,7 @@ impl Server {
             self.take_settings();
             self.take_written()?;
             self.take_outcomes()?;
+            self.take_found();
             for id in std::mem::take(&mut self.ready) {
                 self.serve(id);
             }
@@ -418,6 +449,9 @@ impl Server {
                 }
                 Event::Splice { first, second, limit, tunnel } => self.join(first, second, limit, tunnel),
                 Event::Cut { first, .. } => self.cut(first),
+                Event::DialResolver => self.dial_resolver(),
+                Event::LookUp { request, names } => self.lookups.names(request, names),
+                Event::FindLease { request, identifier } => self.lookups.lease(request, identifier),
                 Event::Log(record) => {
                     self.metrics.happened(&record.what);
                     log(&record);

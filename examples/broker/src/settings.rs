@@ -3,7 +3,8 @@
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Command, FromArgMatches};
 use p2pgate::broker::Config;
-use p2pgate_broker::{Error, Options, Secured, TlsFiles};
+use p2pgate::link::PublicKey;
+use p2pgate_broker::{AskedResolver, Error, Options, Secured, TlsFiles};
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,12 @@ pub(crate) struct Serve {
     /// Let --admin be an address that other machines reach. It asks for no password and names who is online
     #[arg(long)]
     admin_exposed: bool,
+    /// Ask this address resolution server, `p2pgate-broker resolver`, instead of keeping addresses in a table of its own; needs --resolver-key
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    resolver: Option<SocketAddr>,
+    /// That server's key, as it prints it
+    #[arg(long, value_name = "KEY", value_parser = parse_key)]
+    resolver_key: Option<PublicKey>,
     /// The largest transfer through the broker: bytes, or 10M, 500MB, 1GiB [default: 64GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_transfer: Option<u64>,
@@ -70,10 +77,16 @@ pub(crate) struct Serve {
     /// Entries of one terminal's list [default: 1000]
     #[arg(long, value_name = "NUMBER", value_parser = count())]
     max_list: Option<u32>,
+    /// Groups of one owner [default: 32]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    max_groups: Option<u32>,
+    /// Members of one group [default: 1000]
+    #[arg(long, value_name = "NUMBER", value_parser = count())]
+    max_members: Option<u32>,
     /// Queries of one terminal [default: 120]
     #[arg(long, value_name = "NUMBER", value_parser = count())]
     queries_per_minute: Option<u32>,
-    /// Lists and addresses that one terminal registers [default: 60]
+    /// Lists, groups and addresses that one terminal registers [default: 60]
     #[arg(long, value_name = "NUMBER", value_parser = count())]
     registrations_per_minute: Option<u32>,
     /// How long a connection may take to say who it is or what it is for [default: 10]
@@ -150,6 +163,14 @@ impl Serve {
         options.tls = self.tls()?;
         options.admin = self.admin;
         options.admin_exposed = self.admin_exposed;
+        options.resolver = match (self.resolver, self.resolver_key) {
+            (Some(address), Some(key)) => Some(AskedResolver { address, key }),
+            (None, None) => None,
+            _ => {
+                let text = "--resolver and --resolver-key go together: give both, or neither";
+                return Err(Error::Setting(text.into()));
+            }
+        };
         options.check()?;
         options.lane_idle = self.lane_idle_seconds.map_or(options.lane_idle, Duration::from_secs);
         options.relay_rate = self.relay_rate;
@@ -198,6 +219,8 @@ impl Serve {
             (&mut config.max_handshakes, self.max_handshakes),
             (&mut config.max_handshakes_per_source, self.max_handshakes_per_source),
             (&mut config.max_list, self.max_list),
+            (&mut config.max_groups, self.max_groups),
+            (&mut config.max_members, self.max_members),
         ] {
             *limit = given.and_then(|given| usize::try_from(given).ok()).unwrap_or(*limit);
         }
@@ -280,7 +303,7 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
     words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
-fn count() -> RangedU64ValueParser<u32> {
+pub(crate) fn count() -> RangedU64ValueParser<u32> {
     RangedU64ValueParser::new().range(1..)
 }
 
@@ -288,7 +311,13 @@ fn seconds() -> RangedU64ValueParser<u64> {
     RangedU64ValueParser::new().range(1..=86_400)
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn parse_key(text: &str) -> Result<PublicKey, String> {
+    let wrong =
+        |error: &dyn std::fmt::Display| format!("{text} is no key ({error}): copy it as it was printed");
+    PublicKey::from_base64(text.strip_suffix('=').unwrap_or(text)).map_err(|error| wrong(&error))
+}
+
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let wrong = |cause: &str| format!("{text} is no address to listen on ({cause}): write ADDRESS:PORT");
     let mut addresses = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
     addresses.next().ok_or_else(|| wrong("it has none"))

@@ -31,6 +31,8 @@ pub enum Command {
     Show(Show),
     /// Change or print the list of recorders that may call this one
     Allow(Allow),
+    /// Say who is in a group of this recorder's, which others may put on their list as a whole
+    Group(Group),
     /// Take recordings from permitted recorders
     Receive(Receive),
     /// Send a recording to another recorder
@@ -113,6 +115,28 @@ pub struct Allow {
     /// Print each entry as ID=FINGERPRINT where the key is pinned
     #[arg(long)]
     pub fingerprints: bool,
+}
+
+/// `group`
+#[derive(Args, Debug)]
+pub struct Group {
+    /// This recorder's folder
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// What the group is called: NAME, or in full ID/NAME with this recorder's identifier, which is what others put on their list, and what is printed
+    pub name: String,
+    /// Make these the group
+    #[arg(long, value_name = "ID,…", conflicts_with_all = ["add", "delete", "remove"])]
+    pub create: Option<String>,
+    /// Put these into the group
+    #[arg(long, value_name = "ID,…", conflicts_with = "remove")]
+    pub add: Option<String>,
+    /// Take these out of the group; what they have open by it ends at once
+    #[arg(long, value_name = "ID,…", conflicts_with = "remove")]
+    pub delete: Option<String>,
+    /// End the group
+    #[arg(long)]
+    pub remove: bool,
 }
 
 /// `receive`

@@ -44,6 +44,49 @@ fn a_session_ends_when_its_caller_is_struck_off() {
 }
 
 #[test]
+fn v4_a_group_s_member_may_send_until_it_is_taken_out() {
+    let stage = Stage::pair();
+    stage.init("olga");
+    assert_eq!(stage.done("olga", "group", &["family", "--create", "anna,carl"]), "olga/family\n");
+    stage.done("ben", "allow", &["--create", "olga/family"]);
+    let mut receiving = stage.receive("ben", &[]);
+    stage.send("anna", "ben", TEST_CARD, &[]);
+    assert!(same(&receiving.received(), TEST_CARD));
+    // While it sends: out of the group, the group struck off, the group's end.
+    let ways: [[&[&str]; 2]; 3] = [
+        [
+            &["olga", "group", "family", "--delete", "anna"],
+            &["olga", "group", "olga/family", "--add", "anna"],
+        ],
+        [&["ben", "allow", "--delete", "olga/family"], &["ben", "allow", "--add", "olga/family"]],
+        [&["olga", "group", "family", "--remove"], &["olga", "group", "family", "--create", "anna"]],
+    ];
+    let mut least = 1 << 20;
+    for [leave, join] in ways {
+        let sending = start_sending(&stage, &stage.large_file(LARGE));
+        receiving.partial(least);
+        stage.done(leave[0], leave[1], &leave[2..]);
+        let output = sending.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{leave:?} {output:?}");
+        assert_eq!(stage.fail("anna", "ben", TEST_CARD, &[]).0, 3);
+        stage.done(join[0], join[1], &join[2..]);
+        eventually(|| stage.run("anna", "send", &["--to", "ben", TEST_CARD]).status.success().then_some(()));
+        receiving.received();
+        // What came stays, and the next one goes on behind it.
+        least = receiving.partial(1).1 + (1 << 20);
+    }
+    // Another's group, no change at all, and a name with two slashes.
+    for (arguments, code) in [
+        (["ben/family", "--add", "anna"].as_slice(), 6),
+        (&["family"], 2),
+        (&["olga/family/work", "--add", "anna"], 6),
+        (&["family", "--remove", "--add", "anna"], 2),
+    ] {
+        assert_eq!(stage.run("olga", "group", arguments).status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
 fn v5_a_pinned_key_is_the_only_one_that_may_call() {
     let stage = Stage::pair();
     let fingerprint = stage

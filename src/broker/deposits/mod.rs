@@ -329,14 +329,32 @@ impl Broker {
         self.store(operation, super::registration::Pending::DepositEnd { number, notice, asker });
     }
 
-    /// All deposits for a callee, by a depositor whom it no longer permits.
-    pub(super) fn deposits_unwanted(&mut self, callee: &str, caller: &str) {
-        let gone: Vec<DepositNumber> = self
-            .deposits
-            .for_callee(callee)
-            .filter(|(_, deposit)| deposit.is_kept() && *deposit.record.caller == *caller)
+    /// The callee's list has got shorter: all deposits for it, by depositors whom it no longer permits, go.
+    pub(super) fn deposits_unwanted(&mut self, callee: &str) {
+        let gone = self.not_permitted(self.deposits.for_callee(callee));
+        self.not_wanted(gone);
+    }
+
+    /// The depositor left a group: all that it has deposited for those who permit it by that alone goes.
+    pub(super) fn deposits_left(&mut self, caller: &str) {
+        let gone = self.not_permitted(self.deposits.of_caller(caller));
+        self.not_wanted(gone);
+    }
+
+    fn not_permitted<'a>(
+        &'a self,
+        deposits: impl Iterator<Item = (DepositNumber, &'a Deposit)>,
+    ) -> Vec<DepositNumber> {
+        let gone = |record: &DepositRecord| {
+            !self.registry.permits(&record.callee, &record.caller, &record.caller_key)
+        };
+        deposits
+            .filter(|(_, deposit)| deposit.is_kept() && gone(&deposit.record))
             .map(|(number, _)| number)
-            .collect();
+            .collect()
+    }
+
+    fn not_wanted(&mut self, gone: Vec<DepositNumber>) {
         for number in gone {
             self.end_deposit(number, Some(DepositNotice::Unwanted), None);
         }

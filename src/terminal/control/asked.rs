@@ -1,11 +1,13 @@
-//! What a terminal asks of the broker's deposits while the control link is up (P10, P11). Forgotten with the link.
+//! What a terminal asks of the broker while the control link is up: of its deposits (P10, P11), and for its groups (V4). Forgotten with the link.
 
-use super::super::event::Event;
-use super::super::machine::Machine;
-use super::super::peers::Waiting;
+use super::super::event::{Event, LinkId};
+use super::super::machine::{Machine, TransmitError};
+use super::super::peers::{Entries, Waiting, names};
 use super::super::session::Secure;
 use super::Control;
-use crate::message::{DepositId, Status, StatusCode};
+use crate::identifier::Identifier;
+use crate::link::Transport;
+use crate::message::{DepositId, Group, ListChange, Status, StatusCode};
 use thiserror::Error;
 
 /// How long the broker is left alone with what it could not do, or what came to nothing.
@@ -18,6 +20,8 @@ pub(in crate::terminal) struct Asked {
     withdraw: Option<(DepositId, Asking)>,
     /// That a deposit is collected: of which this was said.
     collected: Option<(DepositId, u32)>,
+    /// A group's change was sent.
+    group: Option<u32>,
     /// Nothing is collected, and nothing said of what is, before then; 0: at once.
     again: u64,
 }
@@ -50,6 +54,23 @@ pub enum AskError {
     /// It has been asked the same, and has not answered yet.
     #[error("the broker has not answered the last question yet; wait for its event")]
     Busy,
+}
+
+/// Nothing was said of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum GroupError {
+    /// The control link is not up.
+    #[error("the broker is not connected; wait for it")]
+    Offline,
+    /// The broker has not answered the last change of a group.
+    #[error("the broker has not answered the last change of a group yet; wait for its event")]
+    Busy,
+    /// There is nobody to be added or deleted.
+    #[error("there is nobody to put into the group or to take out of it; name somebody")]
+    Empty,
+    /// It does not fit the buffer, or is too long for the broker.
+    #[error(transparent)]
+    Transmit(#[from] TransmitError),
 }
 
 impl Asked {
@@ -92,6 +113,50 @@ impl Machine<'_> {
         }
         asked.withdraw = Some((deposit, Asking::Wanted));
         Ok(())
+    }
+
+    pub(in crate::terminal) fn group(
+        &mut self,
+        group: &Identifier,
+        replace: bool,
+        add: &dyn Entries,
+        delete: &dyn Entries,
+        out: &mut [u8],
+    ) -> Result<(LinkId, usize), GroupError> {
+        let change = match (replace, add.count(), delete.count()) {
+            (true, ..) => ListChange::Create(names(add)),
+            (false, 0, 0) => return Err(GroupError::Empty),
+            (false, _, 0) => ListChange::Add(names(add)),
+            (false, 0, _) => ListChange::Delete(names(delete)),
+            (false, ..) => ListChange::AddAndDelete { add: names(add), delete: names(delete) },
+        };
+        if self.question().map_err(|_| GroupError::Offline)?.group.is_some() {
+            return Err(GroupError::Busy);
+        }
+        let transaction = self.core.next_transaction();
+        let core = &mut *self.core;
+        let (Secure::Transport(transport, asked), Some(link)) = (&mut core.control.secure, core.control.link)
+        else {
+            return Err(GroupError::Offline);
+        };
+        let message = Group {
+            identifier: core.identifier.as_str(),
+            group: group.as_str(),
+            change,
+            transaction: Some(transaction),
+        };
+        let max = transport.max_payload();
+        let encoded = message.encode(Transport::text_room(out, max));
+        let sealed = encoded
+            .map_err(|error| TransmitError::of_encode(error, max))
+            .and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
+        if sealed.is_err() {
+            // What there was room for must not stay there in clear.
+            out.fill(0);
+        }
+        let length = sealed?;
+        asked.group = Some(transaction);
+        Ok((link, length))
     }
 
     fn question(&mut self) -> Result<&mut Asked, AskError> {
@@ -156,6 +221,9 @@ impl Machine<'_> {
         if listed {
             asked.list = Asking::Not;
             self.core.emit(Event::DepositsListed { status: code });
+        } else if asked.group == Some(transaction) {
+            asked.group = None;
+            self.core.emit(Event::GroupAnswered { status: code });
         } else if let Some((deposit, Asking::Sent(sent))) = asked.withdraw
             && sent == transaction
         {

@@ -1,6 +1,6 @@
 //! The callee's list of depositors (P11, Fig. 28, 29): one deposit of each, until the broker knows that it has been collected.
 
-use super::{Peer, Peers};
+use super::{Peer, Peers, Standing};
 use crate::identifier::Identifier;
 use crate::link::PublicKey;
 use crate::message::DepositId;
@@ -33,8 +33,16 @@ impl Waiting {
 
 impl Peers<'_> {
     /// M21 from a permitted caller with a key that fits, which is pinned: whether it is new, and is to be stored.
-    pub(in crate::terminal) fn told(&mut self, caller: &str, key: &PublicKey, deposit: &DepositId) -> bool {
-        let Some(peer) = self.find(caller).and_then(|index| self.places.get_mut(index)) else { return false };
+    pub(in crate::terminal) fn told(
+        &mut self,
+        caller: &Identifier,
+        key: &PublicKey,
+        deposit: &DepositId,
+    ) -> bool {
+        let Ok(peer) = self.place(caller) else { return false };
+        if peer.standing == Standing::Deleted {
+            return false;
+        }
         peer.key.get_or_insert(*key);
         match peer.waiting {
             Waiting::Remembered(known) if known == *deposit => {
@@ -55,7 +63,7 @@ impl Peers<'_> {
     pub(super) fn adopt_waiting(&mut self, caller: &str, theirs: Waiting) {
         let Some(peer) = self.find(caller).and_then(|index| self.places.get_mut(index)) else { return };
         let collected = matches!(theirs, Waiting::Collected(_));
-        if peer.is_permitted() && (collected || peer.waiting == Waiting::Nothing) {
+        if collected || (peer.is_permitted() && peer.waiting == Waiting::Nothing) {
             peer.waiting = theirs;
         }
     }
@@ -69,9 +77,23 @@ impl Peers<'_> {
         }
     }
 
-    /// What waits to be collected, and of whom.
+    /// An entry is struck off. If it is a group's, its members' deposits are not to be collected: the broker tells anew of those that still are.
+    pub(super) fn forget_by_group(&mut self) {
+        for peer in self.places.iter_mut().filter(|peer| peer.standing == Standing::Known) {
+            if !matches!(peer.waiting, Waiting::Collected(_)) {
+                peer.waiting = Waiting::Nothing;
+            }
+        }
+    }
+
+    /// Whether it is still to be collected.
+    pub(in crate::terminal) fn waits(&self, deposit: &DepositId) -> bool {
+        self.places.iter().any(|peer| peer.waiting.deposit() == Some(deposit))
+    }
+
+    /// What waits to be collected, and of whom. Nothing waits of those that are not permitted.
     pub(in crate::terminal) fn next_waiting(&self) -> Option<(&Identifier, &PublicKey, DepositId)> {
-        self.places.iter().filter(|peer| peer.is_permitted()).find_map(|peer| match peer.waiting {
+        self.places.iter().find_map(|peer| match peer.waiting {
             Waiting::Told(deposit) | Waiting::Remembered(deposit) => {
                 Some((peer.identifier.as_ref()?, peer.key.as_ref()?, deposit))
             }

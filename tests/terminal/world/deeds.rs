@@ -42,6 +42,7 @@ impl World {
                     }
                 }
                 event @ (BrokerEvent::Deposit { .. } | BrokerEvent::Collect { .. }) => self.shelve(event),
+                BrokerEvent::DialResolver | BrokerEvent::LookUp { .. } | BrokerEvent::FindLease { .. } => {}
                 BrokerEvent::Log(record) => self.logs.push(record.to_string()),
             }
         }
@@ -64,7 +65,7 @@ impl World {
                 }
                 self.list_outcome
             }
-            StoreOperation::SaveAddress { .. } => Stored::Done,
+            StoreOperation::SaveAddress { .. } | StoreOperation::SaveGroup { .. } => Stored::Done,
             operation => self.store_deposit(operation),
         }
     }

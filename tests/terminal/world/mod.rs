@@ -246,6 +246,23 @@ impl World {
         self.settle();
     }
 
+    /// What a terminal says of its group; the broker's status.
+    pub fn group(&mut self, owner: usize, replace: bool, add: &[&str], delete: &[&str]) -> Option<u16> {
+        let group = identifier(&format!("{}/family", self.nodes[owner].identifier));
+        let add: Vec<_> = add.iter().map(|name| (identifier(name), None)).collect();
+        let delete: Vec<_> = delete.iter().map(|name| identifier(name)).collect();
+        let mut out = vec![0; 4_096];
+        let terminal = &mut self.nodes[owner].terminal;
+        let (link, length) =
+            terminal.group(&group, replace, &add.as_slice(), &delete.as_slice(), &mut out).unwrap();
+        self.write(End::Node(owner, link), &out[..length]);
+        self.settle();
+        self.events(owner).iter().rev().find_map(|event| match event {
+            Event::GroupAnswered { status } => Some(*status),
+            _ => None,
+        })
+    }
+
     pub fn create(&mut self, node: usize, names: &[&str]) {
         let names: Vec<_> = names.iter().map(|name| (identifier(name), None)).collect();
         self.nodes[node].terminal.permit(&Change::Create(&names)).unwrap();

@@ -1,7 +1,9 @@
-//! What must outlast a restart (P13): who is enrolled, permitted lists, addresses, tickets, the index of deposits.
+//! What must outlast a restart (P13): who is enrolled, permitted lists, groups, addresses, tickets, the index of deposits.
 
 mod care;
 mod deposits;
+mod groups;
+mod resolved;
 mod sqlite;
 mod worker;
 
@@ -22,6 +24,18 @@ pub trait Store: Send {
     /// The engine's, or a row that no broker has written.
     fn load(&mut self) -> Result<Vec<Terminal>, StoreError>;
 
+    /// Every group (V4), in the order of their names' bytes.
+    ///
+    /// # Errors
+    /// The engine's, or a row that no broker has written.
+    fn load_groups(&mut self) -> Result<Vec<Group>, StoreError>;
+
+    /// Every address that a resolver was told, with the milliseconds since then (P1).
+    ///
+    /// # Errors
+    /// The engine's, or a row that no broker has written.
+    fn load_resolved(&mut self) -> Result<Vec<(Name, StoredAddress, u64)>, StoreError>;
+
     /// Every deposit, in the order in which they were opened.
     ///
     /// # Errors
@@ -38,7 +52,7 @@ pub trait Store: Send {
 pub enum Operation {
     /// A terminal's wish.
     Terminal(StoreOperation),
-    /// The operator gives out a ticket, which takes the place of an earlier one for the identifier. Refused if a key is enrolled.
+    /// The operator gives out a ticket, which takes the place of an earlier one for the identifier. Refused if a key is enrolled, or a group is called so.
     Ticket {
         /// Who may enrol by it.
         identifier: Name,
@@ -67,6 +81,17 @@ pub struct Terminal {
     pub address: Option<StoredAddress>,
     /// The largest frame that it takes, if it knows deposits.
     pub frame: Option<u32>,
+}
+
+/// A group of terminals (V4), as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What it is called.
+    pub name: String,
+    /// Whose it is.
+    pub owner: String,
+    /// Who is in it, each with the key that the membership is bound to.
+    pub members: Vec<(Name, Option<PublicKey>)>,
 }
 
 /// Why a store cannot be opened or read.

@@ -1,6 +1,6 @@
 //! The default store: one SQLite file, written ahead (WAL), each group synced before it is answered.
 
-use super::{Operation, Store, StoreError, Terminal};
+use super::{Group, Operation, Store, StoreError, Terminal};
 use p2pgate::broker::{Name, StoreOperation, Stored, StoredAddress, StoredDeposit};
 use p2pgate::link::PublicKey;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const TICKET_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// One script a version: `user_version` says how many of them have been run on a file.
-const MIGRATIONS: [&str; 2] = [
-    "
+const MIGRATIONS: [&[&str]; 3] = [
+    &["
     CREATE TABLE terminals (identifier TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE tickets (identifier TEXT PRIMARY KEY, digest BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE lists (
@@ -34,8 +34,9 @@ const MIGRATIONS: [&str; 2] = [
         identifier TEXT PRIMARY KEY REFERENCES terminals ON DELETE CASCADE,
         address TEXT NOT NULL
     ) WITHOUT ROWID;
-",
-    super::deposits::TABLES,
+"],
+    &[super::deposits::TABLES],
+    &[super::groups::TABLES, super::resolved::TABLES],
 ];
 
 /// A store in one SQLite file.
@@ -124,6 +125,14 @@ impl Store for Sqlite {
         Ok(terminals)
     }
 
+    fn load_groups(&mut self) -> Result<Vec<Group>, StoreError> {
+        super::groups::load(&self.connection)
+    }
+
+    fn load_resolved(&mut self) -> Result<Vec<(Name, StoredAddress, u64)>, StoreError> {
+        super::resolved::load(&self.connection)
+    }
+
     fn load_deposits(&mut self) -> Result<Vec<StoredDeposit>, StoreError> {
         super::deposits::load(&self.connection)
     }
@@ -149,20 +158,22 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
         Operation::Terminal(StoreOperation::Enrol { identifier, ticket_digest, key }) => {
             let ticket = "DELETE FROM tickets WHERE identifier = ?1 AND digest = ?2 AND expires > ?3";
             let bound = key_of(transaction, identifier)?;
-            let proven = match ticket_digest {
-                Some(digest) => execute(transaction, ticket, params![&**identifier, digest, now()])? > 0,
-                None => true,
-            };
-            if !proven || bound.is_some_and(|bound| bound != *key.as_bytes()) {
+            let taken = bound.is_some_and(|bound| bound != *key.as_bytes())
+                || super::groups::exists(transaction, identifier)?;
+            let proven = !taken
+                && match ticket_digest {
+                    Some(digest) => execute(transaction, ticket, params![&**identifier, digest, now()])? > 0,
+                    None => true,
+                };
+            if !proven {
                 return Ok(Stored::Refused);
             }
             let named = params![&**identifier, key.as_bytes()];
             execute(transaction, "INSERT OR IGNORE INTO terminals (identifier, key) VALUES (?1, ?2)", named)?;
-            execute(
-                transaction,
-                "UPDATE permitted SET key = ?2 WHERE identifier = ?1 AND key IS NULL",
-                named,
-            )?;
+            for table in ["permitted", "members"] {
+                let bind = format!("UPDATE {table} SET key = ?2 WHERE identifier = ?1 AND key IS NULL");
+                execute(transaction, &bind, named)?;
+            }
         }
         Operation::Terminal(StoreOperation::SaveList { identifier, key, revision, list }) => {
             if key_of(transaction, identifier)? != Some(*key.as_bytes()) {
@@ -173,10 +184,14 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
             execute(transaction, "INSERT INTO lists (owner, revision) VALUES (?1, ?2)", saved)?;
             for (entry, key) in list {
                 let insert = "INSERT INTO permitted (owner, identifier, key)
-                    VALUES (?1, ?2, COALESCE(?3, (SELECT key FROM terminals WHERE identifier = ?2)))";
+                    VALUES (?1, ?2, COALESCE(?3, (SELECT key FROM terminals WHERE identifier = ?2),
+                        (SELECT key FROM terminal_groups JOIN terminals ON identifier = owner WHERE name = ?2)))";
                 let bound = key.as_ref().map(PublicKey::as_bytes);
                 execute(transaction, insert, params![&**identifier, &**entry, bound])?;
             }
+        }
+        Operation::Terminal(StoreOperation::SaveGroup { group, owner, key, members }) => {
+            return super::groups::save(transaction, (group, owner, key), members.as_deref());
         }
         Operation::Terminal(StoreOperation::SaveAddress { identifier, key, address }) => {
             if key_of(transaction, identifier)? != Some(*key.as_bytes()) {
@@ -188,6 +203,9 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
                 "INSERT OR REPLACE INTO addresses (identifier, address) VALUES (?1, ?2)",
                 saved,
             )?;
+        }
+        Operation::Terminal(StoreOperation::SaveResolved { identifier, address }) => {
+            super::resolved::save(transaction, identifier, address.as_ref())?;
         }
         Operation::Terminal(StoreOperation::SaveFrame { identifier, key, frame }) => {
             if key_of(transaction, identifier)? != Some(*key.as_bytes()) {
@@ -206,7 +224,7 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
             super::deposits::end(transaction, deposit, *notice)?;
         }
         Operation::Ticket { identifier, digest } => {
-            if key_of(transaction, identifier)?.is_some() {
+            if key_of(transaction, identifier)?.is_some() || super::groups::exists(transaction, identifier)? {
                 return Ok(Stored::Refused);
             }
             execute(transaction, "DELETE FROM tickets WHERE expires <= ?1", params![now()])?;
@@ -218,7 +236,7 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
         Operation::Revoke { identifier } => {
             let named = params![&**identifier];
             let tickets = execute(transaction, "DELETE FROM tickets WHERE identifier = ?1", named)?;
-            // List and address go with it.
+            // List, groups and address go with it.
             let keys = execute(transaction, "DELETE FROM terminals WHERE identifier = ?1", named)?;
             if tickets + keys == 0 {
                 return Ok(Stored::Refused);
@@ -246,7 +264,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let done = usize::try_from(version).unwrap_or(usize::MAX);
     let missing = MIGRATIONS.get(done..).ok_or(StoreError::Later(version))?;
-    for script in missing {
+    for script in missing.iter().copied().flatten() {
         transaction.execute_batch(script)?;
     }
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;

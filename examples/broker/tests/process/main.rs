@@ -3,11 +3,13 @@
 
 mod care;
 mod deposits;
+mod groups;
 mod hostile;
 mod migrate;
 mod operator;
 mod pages;
 mod relay;
+mod resolver;
 mod restart;
 mod settings;
 mod support;

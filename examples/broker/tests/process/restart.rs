@@ -192,6 +192,16 @@ impl Store for Flaky {
         self.store.load()
     }
 
+    fn load_groups(&mut self) -> Result<Vec<p2pgate_broker::store::Group>, StoreError> {
+        self.store.load_groups()
+    }
+
+    fn load_resolved(
+        &mut self,
+    ) -> Result<Vec<(p2pgate::broker::Name, p2pgate::broker::StoredAddress, u64)>, StoreError> {
+        self.store.load_resolved()
+    }
+
     fn load_deposits(&mut self) -> Result<Vec<p2pgate::broker::StoredDeposit>, StoreError> {
         self.store.load_deposits()
     }

@@ -37,6 +37,14 @@ impl Served {
         Self::started_by(command)
     }
 
+    /// `p2pgate-broker resolver` for the broker of another folder.
+    pub fn resolver(data: &Path, listen: &str, broker: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.arg("resolver").arg("--data").arg(data).args(["--listen", listen, "--broker-key", broker]);
+        command.args(options);
+        Self::started_by(command)
+    }
+
     /// By a command that becomes the program.
     pub fn started_by(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

@@ -6,6 +6,7 @@ pub mod demo;
 mod deposits;
 mod direct;
 mod fetch;
+mod group;
 pub mod init;
 mod inspect;
 mod leak;
@@ -81,6 +82,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Init(arguments) => init::run(arguments),
         Command::Show(arguments) => init::show(arguments),
         Command::Allow(arguments) => allow::run(arguments),
+        Command::Group(arguments) => group::run(arguments),
         Command::Receive(arguments) => receive::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::List(arguments) => list::run(arguments),

@@ -1,6 +1,8 @@
 //! The list of permitted recorders and the pins, which several processes of one recorder share through its folder.
 
-use p2pgate::terminal::{Change, SessionId, blob_size};
+use p2pgate::identifier::Identifier;
+use p2pgate::link::PublicKey;
+use p2pgate::terminal::{Change, GroupError, SessionId, blob_size};
 
 use super::{Core, Node, PEERS};
 use crate::failure::{Code, Failure};
@@ -16,6 +18,21 @@ impl Node {
         self.store()?;
         drop(lock);
         self.obey().map(|_| ())
+    }
+
+    /// Tells the broker who is in a group.
+    pub fn group(
+        &mut self,
+        group: &Identifier,
+        replace: bool,
+        add: &[(Identifier, Option<PublicKey>)],
+        delete: &[(Identifier, Option<PublicKey>)],
+    ) -> Result<(), GroupError> {
+        let (link, length) = self.terminal.group(group, replace, &add, &delete, &mut self.record)?;
+        if let Some(wire) = self.wires.get_mut(&link) {
+            wire.queue(&self.record[..length]);
+        }
+        Ok(())
     }
 
     /// Stores the list and the pins. If another process has stored newer ones, those count; what is pinned here alone
@@ -74,17 +91,13 @@ impl Node {
         if let Some(blob) = self.state.peers()? {
             restore(&mut self.terminal, &blob)?;
         }
-        let struck: Vec<SessionId> =
-            self.callers.iter().copied().filter(|&caller| !self.is_permitted(caller)).collect();
-        for caller in struck {
-            self.terminal.close(caller);
+        let callers: Vec<SessionId> = self.callers.clone();
+        for caller in callers {
+            if !self.terminal.is_admitted(caller) {
+                self.terminal.close(caller);
+            }
         }
         Ok(())
-    }
-
-    fn is_permitted(&self, caller: SessionId) -> bool {
-        let caller = self.terminal.peer(caller);
-        self.terminal.permitted().any(|(permitted, _)| Some(permitted) == caller)
     }
 }
 
