@@ -4,7 +4,7 @@ use super::plan::Fault;
 use super::rng::Rng;
 use super::world::{Happening, World};
 use p2pgate::identifier::Identifier;
-use p2pgate::terminal::Change;
+use p2pgate::terminal::{Change, OfflineCause};
 
 const HOUR: u64 = 3_600_000;
 
@@ -125,6 +125,11 @@ impl World {
             return;
         }
         let enrolled = self.model.enrolled_key(index);
+        if enrolled.is_none() && self.model.last_offline.get(&index) == Some(&OfflineCause::NotEnrolled) {
+            // The operator gives it another ticket.
+            self.crash_device(index);
+            return self.commission(index);
+        }
         let mine = enrolled.is_none() || enrolled == Some(self.model.key(index));
         if !device.online && mine {
             // Nothing, or the end, if its key isn't known: a person tries again.

@@ -279,6 +279,10 @@ impl World {
 
     /// The operator's `revoke`.
     pub fn revoke(&mut self, name: &str) {
+        if self.host.broker.is_none() {
+            self.host.store.revoke(name);
+            return self.model.revoked(&name.into(), self.now);
+        }
         self.host.queue.push_back(Work::Revoke(name.into()));
         self.store_later();
     }

@@ -591,7 +591,10 @@ impl Model {
         for mark in marks {
             let number = |at: usize| u64::from_be_bytes(mark[at..at + 8].try_into().unwrap());
             let (id, block) = (number(8), number(16));
-            let Some(recording) = self.recordings.get(id as usize) else { continue };
+            // What was altered on its way is nobody's.
+            let Some(recording) = self.recordings.get(id as usize).filter(|it| block < it.size.div_ceil(BLOCK)) else {
+                continue;
+            };
             let direct = ends.iter().all(|end| !matches!(end, End::Broker(_)));
             let clear = matches!(recording.attribute, Attribute::Public | Attribute::Split)
                 && class_of(recording.attribute, block * BLOCK) == Class::Rest;
