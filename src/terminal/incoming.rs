@@ -187,8 +187,9 @@ impl Machine<'_> {
             }
             _ => false,
         };
-        let peer = peer.clone();
-        let permitted = self.peers().is_permitted(peer.as_str());
+        let (peer, key) = (peer.clone(), *key);
+        let peers = self.peers();
+        let permitted = peers.is_permitted(peer.as_str()) && peers.key_fits(peer.as_str(), &key);
         let accept = fits && permitted;
         if !fits {
             self.refuse(Refusal::Credentials);

@@ -153,7 +153,7 @@ impl World {
             Event::Deposited { session, deposit } => {
                 let job = self.devices[index].jobs.get_mut(&session.number());
                 let recording = job.and_then(|job| job.recording.take()).expect("what is deposited was sent");
-                self.model.deposited(index, &self.devices[index], deposit, recording, &self.host.store);
+                self.model.deposited(index, deposit, recording, &self.host.store);
             }
             Event::Delivered { session } => {
                 if let Some(recording) =

@@ -318,6 +318,7 @@ impl World {
         bytes.drain(..start);
         self.put_back(id, side, bytes);
         if moved {
+            self.room(id, side);
             self.serve(index);
         }
         moved
@@ -358,7 +359,10 @@ impl World {
                 self.close_end(End::Device { device: index, life, link });
             }
             Event::Persist => self.devices[index].wants_persist = true,
-            Event::Online { .. } => self.devices[index].online = true,
+            Event::Online { .. } => {
+                self.devices[index].online = true;
+                self.model.session_event(index, &self.devices[index], event, self.now, self.lying());
+            }
             Event::Offline { cause } => {
                 self.devices[index].online = false;
                 self.model.went_offline(index, cause, self.now);

@@ -3,7 +3,6 @@
 
 use super::app::{BLOCK, MARK, Recording, class_of};
 use super::device::Device;
-use super::net::End;
 use super::store::{List, Store};
 use p2pgate::broker::{DepositNotice, LogRecord, Name, Outcome, StoreOperation, Stored, What};
 use p2pgate::link::PublicKey;
@@ -23,6 +22,8 @@ const GRANT: u64 = 60_000;
 pub struct Listed {
     pub names: BTreeSet<String>,
     pub pins: BTreeMap<String, PublicKey>,
+    /// Were struck off, which the broker has not said to know.
+    struck: BTreeSet<String>,
 }
 
 /// Whether somebody is on a list, and when that last changed.
@@ -61,6 +62,7 @@ struct Call {
 pub struct Deposited {
     caller: usize,
     callee: usize,
+    callee_key: PublicKey,
     opened: u64,
     opened_by_clock: u64,
     /// The depositor was told that it is kept.
@@ -175,10 +177,15 @@ impl Model {
                 list.pins.remove(&name);
             }
         }
-        list.names.extend(add.iter().cloned());
+        for name in add {
+            list.names.insert(name.clone());
+            list.struck.remove(name);
+        }
         for name in delete {
-            list.names.remove(name);
             list.pins.remove(name);
+            if list.names.remove(name) {
+                list.struck.insert(name.clone());
+            }
         }
         self.refresh_home(index, now);
     }
@@ -239,6 +246,7 @@ impl Model {
                 let deposited = Deposited {
                     caller,
                     callee,
+                    callee_key: record.callee_key,
                     opened: now,
                     opened_by_clock: clock,
                     acknowledged: false,
@@ -369,7 +377,8 @@ impl Model {
                 assert!(asks || lying, "{} is asked for nobody whom it permits", self.names[index]);
             }
             Event::Expected { session } => {
-                let caller = self.known(peer(session).expect("an announced caller has a name"));
+                // None: it has ended since.
+                let Some(caller) = peer(session).map(|peer| self.known(peer)) else { return };
                 assert!(self.home(index, caller).on, "who is announced is on the list");
                 self.waiting.insert((index, session.number()), clock + GRANT);
                 *self.expected.entry((caller, index)).or_default() += 1;
@@ -386,8 +395,7 @@ impl Model {
                 }
             }
             Event::Granted { session } => {
-                let callee = self.known(peer(session).expect("a call has a callee"));
-                let pair = (index, callee);
+                let pair = (index, self.call_of(index, session.number()).expect("who is granted something has asked").callee);
                 *self.told.entry(pair).or_default() += 1;
                 let granted = self.granted.get(&pair).copied().unwrap_or(0);
                 assert!(
@@ -405,7 +413,7 @@ impl Model {
             }
             Event::Collecting { session } => {
                 let terminal = device.terminal.as_ref().unwrap();
-                let deposit = terminal.deposit_of(session).expect("it collects something");
+                let Some(deposit) = terminal.deposit_of(session) else { return };
                 let known = &self.deposits[deposit];
                 assert_eq!(known.callee, index, "a deposit goes to its callee only");
                 assert!(self.home(index, known.caller).on, "who is not on the list leaves nothing");
@@ -421,6 +429,7 @@ impl Model {
                 assert_eq!(self.deposits[&deposit].caller, index, "and told to whom it concerns");
             }
             Event::Registered { revision } => self.registered(index, device, revision),
+            Event::Online { .. } => self.settled(index, device),
             Event::Closed {
                 session,
                 cause: ClosedCause::Withdrawn | ClosedCause::Idle | ClosedCause::OtherEnd,
@@ -441,6 +450,10 @@ impl Model {
 
     fn pin(&mut self, index: usize, peer: usize, key: PublicKey) {
         let name = self.names[peer].clone();
+        if self.lists[index].struck.contains(&name) {
+            // Its place stands for the deletion.
+            return;
+        }
         let pinned = *self.lists[index].pins.entry(name).or_insert(key);
         assert_eq!(pinned, key, "{} takes another key for {}", self.names[index], self.names[peer]);
     }
@@ -449,8 +462,8 @@ impl Model {
     fn connects(&mut self, index: usize, device: &Device, session: SessionId, clock: u64, lying: bool) {
         self.counted.connected += 1;
         let terminal = device.terminal.as_ref().unwrap();
-        let peer = self.known(terminal.peer(session).expect("a session has a peer").as_str());
-        let key = *terminal.peer_key(session).expect("and its key");
+        let (Some(peer), Some(key)) = (terminal.peer(session), terminal.peer_key(session).copied()) else { return };
+        let peer = self.known(peer.as_str());
         assert!(key == self.keys[peer] || lying, "nobody connects in another's name");
         self.pin(index, peer, key);
         if self.call_of(index, session.number()).is_some_and(|call| call.callee == peer)
@@ -536,7 +549,15 @@ impl Model {
         }
     }
 
+    /// The broker has the list: deletions are forgotten.
+    fn settled(&mut self, index: usize, device: &Device) {
+        if device.terminal.as_ref().is_some_and(|terminal| terminal.is_registered()) {
+            self.lists[index].struck.clear();
+        }
+    }
+
     fn registered(&mut self, index: usize, device: &Device, revision: u64) {
+        self.settled(index, device);
         let terminal = device.terminal.as_ref().unwrap();
         let name = self.names[index].as_str();
         let Some(served) =
@@ -586,19 +607,21 @@ impl Model {
     // --- recordings -----------------------------------------------------------------------------------------------
 
     /// Bytes of recordings are readable only where their owner says so.
-    pub fn on_the_wire(&self, ends: [End; 2], bytes: &[u8]) {
+    pub fn on_the_wire(&self, through_broker: bool, bytes: &[u8]) {
         let marks = bytes.windows(24).filter(|window| window[..8] == MARK);
         for mark in marks {
             let number = |at: usize| u64::from_be_bytes(mark[at..at + 8].try_into().unwrap());
             let (id, block) = (number(8), number(16));
             // What was altered on its way is nobody's.
-            let Some(recording) = self.recordings.get(id as usize).filter(|it| block < it.size.div_ceil(BLOCK)) else {
-                continue;
-            };
-            let direct = ends.iter().all(|end| !matches!(end, End::Broker(_)));
+            let whole = |it: &&Recording| block < it.size / BLOCK;
+            let Some(recording) = self.recordings.get(id as usize).filter(whole) else { continue };
             let clear = matches!(recording.attribute, Attribute::Public | Attribute::Split)
                 && class_of(recording.attribute, block * BLOCK) == Class::Rest;
-            assert!(direct && clear, "recording {id} can be read on the way");
+            assert!(
+                !through_broker && clear,
+                "block {block} of recording {id}, {:?}, can be read on the way: {through_broker}",
+                recording.attribute
+            );
         }
     }
 
@@ -639,13 +662,11 @@ impl Model {
         self.counted.delivered += 1;
     }
 
-    pub fn deposited(&mut self, index: usize, device: &Device, id: DepositId, recording: u64, store: &Store) {
+    pub fn deposited(&mut self, index: usize, id: DepositId, recording: u64, store: &Store) {
         let to = self.recordings[recording as usize].to;
-        let key = self.key_seen(device, to);
-        if self.lists[index].names.contains(&self.names[to]) {
-            self.pin(index, to, key);
-        }
-        let deposit = self.deposits.get_mut(&id).expect("what is acknowledged was opened");
+        let key = self.deposits.get(&id).expect("what is acknowledged was opened").callee_key;
+        self.pin(index, to, key);
+        let deposit = self.deposits.get_mut(&id).unwrap();
         assert_eq!((deposit.caller, deposit.callee), (index, to));
         deposit.acknowledged = true;
         self.counted.deposited += 1;

@@ -44,6 +44,8 @@ pub struct Pipe {
     fin: [bool; 2],
     /// What is written goes nowhere.
     broken: bool,
+    /// It doesn't lead where its first end believes.
+    strays: bool,
     tap: Option<Tap>,
 }
 
@@ -97,6 +99,7 @@ impl World {
             gone: [false; 2],
             fin: [false; 2],
             broken: false,
+            strays: false,
             tap,
         };
         let to = match ends[1] {
@@ -120,8 +123,10 @@ impl World {
     pub fn write(&mut self, from: End, bytes: &[u8]) {
         let Some((id, side)) = self.net.find(from).filter(|_| !bytes.is_empty()) else { return };
         let Some(pipe) = self.net.pipes.get_mut(&id) else { return };
-        let ends = pipe.ends;
-        self.model.on_the_wire(ends, bytes);
+        let through_broker = !pipe.strays && pipe.ends.iter().any(|end| matches!(end, End::Broker(_)));
+        if !matches!(from, End::Wild(_)) {
+            self.model.on_the_wire(through_broker, bytes);
+        }
         let out = match &mut pipe.tap {
             Some(tap) => tap.push(side, bytes, &mut self.listener),
             None => {
@@ -168,11 +173,17 @@ impl World {
         if pipe.flight[side].is_empty() && pipe.gone[1 - side] && !pipe.broken {
             pipe.fin[side] = true;
         }
-        let other = pipe.ends[1 - side];
         self.feed(id, side);
-        // Whoever waited for room goes on.
-        match other {
-            End::Device { device, life, .. } if self.devices[device].life == life => self.serve(device),
+        self.room(id, side);
+    }
+
+    /// Whoever waited for room on the way to that end goes on.
+    pub fn room(&mut self, id: PipeId, side: usize) {
+        let Some(pipe) = self.net.pipes.get(&id) else { return };
+        match pipe.ends[1 - side] {
+            End::Device { device, life, .. } if self.devices[device].life == life && !pipe.gone[1 - side] => {
+                self.later(self.now, Happening::Served { device, life });
+            }
             End::Broker(connection) if self.host.waiting.remove(&connection) => {
                 self.broker_transmit(connection);
             }
@@ -338,7 +349,8 @@ impl World {
                 let source = self.devices[device].address;
                 let connection = self.host.next_connection();
                 let tap = self.tap(device);
-                self.pipe([end, End::Broker(connection)], tap);
+                let pipe = self.pipe([end, End::Broker(connection)], tap);
+                self.net.pipes.get_mut(&pipe).unwrap().strays = elsewhere;
                 self.broker_do(|broker, now| broker.connected(connection, source, now));
                 self.opened(device, link);
             }

@@ -49,6 +49,8 @@ pub enum Happening {
         life: u32,
         session: u32,
     },
+    /// A device that waited for room goes on.
+    Served { device: usize, life: u32 },
     /// A device's application does what it does from time to time.
     Tick {
         device: usize,
@@ -178,6 +180,8 @@ impl World {
             Happening::DeviceStarts { device } => self.start_device(device),
             Happening::Persisted { device, life } => self.persisted(device, life),
             Happening::Recorded { device, life, session } => self.recorded(device, life, session),
+            Happening::Served { device, life } if self.devices[device].life == life => self.serve(device),
+            Happening::Served { .. } => {}
             Happening::Tick { device, life } => self.tick(device, life),
         }
     }
