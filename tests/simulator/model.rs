@@ -114,6 +114,24 @@ pub struct Counted {
     pub key_changed: u64,
 }
 
+impl Counted {
+    pub fn add(&mut self, other: &Self) {
+        for (all, one) in self.each().into_iter().zip({ *other }.each()) {
+            *all += *one;
+        }
+    }
+
+    fn each(&mut self) -> [&mut u64; 7] {
+        let Self { calls, connected, delivered, deposited, collected, registered, key_changed } = self;
+        [calls, connected, delivered, deposited, collected, registered, key_changed]
+    }
+
+    /// There was something of everything.
+    pub fn check(&self) {
+        assert!({ *self }.each().iter().all(|count| **count > 0), "{self:?}");
+    }
+}
+
 impl Model {
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|other| other == name)

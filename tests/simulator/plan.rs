@@ -52,7 +52,7 @@ pub struct Plan {
 impl Plan {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed, 1);
-        Self { seed, steps: 20 + rng.below(60) as u32, off: Vec::new() }
+        Self { seed, steps: 10 + rng.below(60) as u32, off: Vec::new() }
     }
 
     /// Most worlds are small, some have up to fifty terminals.

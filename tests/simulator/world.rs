@@ -3,7 +3,7 @@
 use super::device::Device;
 use super::host::Host;
 use super::liar::Lies;
-use super::model::Model;
+use super::model::{Counted, Model};
 use super::net::{Net, PipeId};
 use super::plan::{Fault, Plan};
 use super::rng::Rng;
@@ -188,7 +188,7 @@ impl World {
 }
 
 /// Runs a world from its beginning to its end, with all checks.
-pub fn run(plan: &Plan) {
+pub fn run(plan: &Plan) -> Counted {
     let mut world = World::new(plan.clone());
     world.pass(3_000);
     for step in 0..plan.steps {
@@ -197,4 +197,5 @@ pub fn run(plan: &Plan) {
         world.check_devices();
     }
     world.come_to_rest();
+    world.model.counted
 }
