@@ -22,15 +22,26 @@ impl Machine<'_> {
     pub(super) fn depositor_told(&mut self, told: &Depositor<'_>) {
         let (Some(deposit), Some(key)) = (told.deposit, told.caller_key) else { return };
         let (Ok(caller), key) = (Identifier::new(told.caller), PublicKey::new(key)) else { return };
-        let mut peers = self.peers();
+        let peers = self.peers();
         let permitted = peers.admits(told.caller, told.group.map(mark));
         if !permitted || !peers.key_fits(told.caller, &key) {
             return self.core.emit(Event::Unexpected { key_changed: permitted });
         }
-        if peers.told(&caller, &key, &deposit) {
+        // What is being collected keeps its place: that it is there has to be remembered. The broker tells of the other again.
+        if self.collects_other(told.caller, &deposit) {
+            return;
+        }
+        if self.peers().told(&caller, &key, &deposit) {
             self.persist();
             self.core.emit(Event::DepositWaiting { deposit, size: told.size.unwrap_or(0) });
         }
+    }
+
+    fn collects_other(&self, caller: &str, deposit: &DepositId) -> bool {
+        self.sessions.iter().any(|session| {
+            let of_caller = session.grant.peer.as_ref().is_some_and(|peer| peer.as_str() == caller);
+            of_caller && session.collects().is_some_and(|other| other != deposit)
+        })
     }
 
     /// Starts to collect if there is something, this terminal is free, and it isn't collecting already (S2902–S2904).

@@ -19,6 +19,9 @@ const ANSWER_MS: u64 = 15_000;
 const PING_MS: u64 = 30_000;
 const BACKOFF_MS: u64 = 1_000;
 const BACKOFF_MAX_MS: u64 = 60_000;
+/// How long the broker is left alone with what it could not store, if it doesn't say how long, and the longest that is believed.
+const RETRY_MS: u64 = 10_000;
+const RETRY_MAX_MS: u64 = 3_600_000;
 /// How many answers to the broker's questions wait at most; then nothing more is read from it.
 const ANSWERS: usize = 4;
 
@@ -36,6 +39,8 @@ pub(super) struct Control {
     answers: Vec<(Option<u32>, Answer), ANSWERS>,
     releases: Vec<Handle, ANSWERS>,
     ping: Option<u32>,
+    /// When what the broker could not store is sent again; 0: it could.
+    retry: u64,
     pub(super) relay: bool,
 }
 
@@ -61,6 +66,8 @@ pub(super) enum ControlState {
 enum AddressState {
     Unsent,
     Sent(u32),
+    /// The broker could not store it: it is sent again later.
+    PutOff,
     Known,
 }
 
@@ -85,6 +92,7 @@ impl Control {
         answers: Vec::new(),
         releases: Vec::new(),
         ping: None,
+        retry: 0,
         relay: false,
     };
 
@@ -104,6 +112,21 @@ impl Control {
     /// A REGISTER is out and not answered.
     pub(super) fn is_registering(&self) -> bool {
         self.register.is_some()
+    }
+
+    /// When something is sent again.
+    pub(super) fn retry(&self) -> Option<u64> {
+        Some(self.retry).filter(|&at| at != 0)
+    }
+
+    /// Whether the broker may be able to do later what it could not do now; then it is asked again by itself.
+    fn is_put_off(&mut self, status: &Status<'_>, now: u64) -> bool {
+        let later = matches!(status.code, StatusCode::Unavailable | StatusCode::TooOften);
+        if later {
+            let wait = status.retry_after.map_or(RETRY_MS, |seconds| u64::from(seconds) * 1_000);
+            self.retry = self.retry.max(now + wait.clamp(1_000, RETRY_MAX_MS));
+        }
+        later
     }
 
     pub(super) fn address_changed(&mut self) {
@@ -181,6 +204,21 @@ impl Machine<'_> {
                 self.core.control.deadline = now + ANSWER_MS;
             }
             _ => self.control_lost(OfflineCause::Unreachable, now),
+        }
+    }
+
+    /// Sends again what the broker could not store.
+    pub(super) fn retry_timeout(&mut self, now: u64) {
+        let control = &mut self.core.control;
+        if control.retry().is_none_or(|at| now < at) {
+            return;
+        }
+        control.retry = 0;
+        if control.address == AddressState::PutOff {
+            control.address = AddressState::Unsent;
+        }
+        if core::mem::take(&mut self.core.book.put_off) {
+            self.core.book.unregister();
         }
     }
 
@@ -315,7 +353,8 @@ impl Machine<'_> {
             control.ping = None;
             control.deadline = now + PING_MS;
         } else if control.address == AddressState::Sent(transaction) {
-            control.address = AddressState::Known;
+            let put_off = control.is_put_off(status, now);
+            control.address = if put_off { AddressState::PutOff } else { AddressState::Known };
             if status.code == StatusCode::Done {
                 self.core.emit(Event::AddressKnown);
             }
@@ -337,9 +376,11 @@ impl Machine<'_> {
                     self.overtake(status.revision.unwrap_or(revision));
                 }
                 code => {
-                    // Not tried again by itself in this connection: it would be refused again.
+                    // Not tried again by itself in this connection, unless the broker can't do it only now: it would be refused again.
+                    let put_off = control.is_put_off(status, now);
                     if revision == self.core.book.revision {
                         self.core.book.refuse();
+                        self.core.book.put_off = put_off;
                     }
                     self.core.emit(Event::RegisterFailed { status: code.number() });
                 }

@@ -138,6 +138,12 @@ impl Machine<'_> {
     /// M20: send it now.
     pub(super) fn deposit_opened(&mut self, go: &DepositGoAhead, now: u64) {
         let Some(at) = self.with_question(Phase::AwaitGoAhead, go.transaction) else { return };
+        let grant = &self.sessions[at].grant;
+        let (Some(callee), Some(key)) = (grant.peer.clone(), grant.key) else { return };
+        // Since the question another session or a person may have pinned another key.
+        if !self.peers().key_fits(callee.as_str(), &key) {
+            return self.deny(at, Denied::KeyChanged, None);
+        }
         let suite = self.core.suite;
         let session = &mut self.sessions[at];
         session.phase = Phase::Open;

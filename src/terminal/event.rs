@@ -298,7 +298,7 @@ pub enum Refusal {
     Handshake,
     /// Its identifier or password is not the grant's (S1303).
     Credentials,
-    /// Its caller is no longer on the list.
+    /// Its caller is no longer on the list, or must have another key now.
     NotPermitted,
 }
 

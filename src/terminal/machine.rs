@@ -254,6 +254,7 @@ impl<'a> Machine<'a> {
             .map(|incoming| incoming.deadline);
         core::iter::once(control.deadline)
             .chain(control.again())
+            .chain(control.retry())
             .chain(sessions)
             .chain(incoming)
             .min()
@@ -264,6 +265,7 @@ impl<'a> Machine<'a> {
         if self.core.has_room() {
             self.control_timeout(now);
             self.collect_timeout(now);
+            self.retry_timeout(now);
         }
         for index in 0..self.core.incoming.len() {
             if self.core.has_room()

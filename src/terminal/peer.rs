@@ -95,7 +95,10 @@ impl Machine<'_> {
                         if session.grant.callee_password.fits(password) =>
                     {
                         self.open(index, now);
-                        return Input::progress(total);
+                        return match self.sessions[index].phase {
+                            Phase::Open => Input::progress(total),
+                            _ => Input::closed(),
+                        };
                     }
                     Ok(Message::Denied(_)) => Denied::Callee,
                     _ => Denied::NotTheCallee,
@@ -109,8 +112,18 @@ impl Machine<'_> {
         }
     }
 
-    /// Both handshake messages are through, and each end has proven itself.
+    /// Both handshake messages are through, and each end has proven itself. The key is compared once more: since the broker told of it, another session or
+    /// a person may have pinned another.
     fn open(&mut self, index: usize, now: u64) {
+        let grant = &self.sessions[index].grant;
+        let (caller, peer, key) = (grant.caller, grant.peer.clone(), grant.key);
+        let known = peer.zip(key).filter(|(peer, key)| self.peers().key_fits(peer.as_str(), key));
+        let Some((peer, key)) = known else {
+            return match caller {
+                true => self.deny(index, Denied::KeyChanged, None),
+                false => self.end_session(index, ClosedCause::Protocol),
+            };
+        };
         let session = &mut self.sessions[index];
         let Some(connecting) = session.connecting() else { return };
         let Attempt::Handshake(handshake) = core::mem::replace(&mut connecting.attempt, Attempt::NONE) else {
@@ -125,13 +138,11 @@ impl Machine<'_> {
         session.grant.callee_password = Password::default();
         session.grant.psk = None;
         let tunnel = session.tunnel;
-        if let (Some(peer), Some(key)) = (session.grant.peer.clone(), session.grant.key) {
-            match self.peers().pin(&peer, &key) {
-                Ok(true) => self.persist(),
-                Ok(false) => {}
-                // Others took the last places meanwhile. Without a pin, whoever comes next in this name would be believed.
-                Err(_) => return self.end_session(index, ClosedCause::Here),
-            }
+        match self.peers().pin(&peer, &key) {
+            Ok(true) => self.persist(),
+            Ok(false) => {}
+            // Others took the last places meanwhile. Without a pin, whoever comes next in this name would be believed.
+            Err(_) => return self.end_session(index, ClosedCause::Here),
         }
         let session = self.id(index);
         self.core.emit(Event::Connected { session, tunnel });

@@ -71,6 +71,8 @@ pub(super) struct Book {
     pub(super) registered: Option<u64>,
     /// The broker refused it: it isn't sent again as it is, in this connection.
     pub(super) refused: bool,
+    /// It is sent again in a while all the same: the broker could not store it.
+    pub(super) put_off: bool,
     /// The next registration must be of the whole list.
     pub(super) whole: bool,
 }
@@ -78,7 +80,7 @@ pub(super) struct Book {
 impl Book {
     /// The list is to be registered.
     pub(super) fn unregister(&mut self) {
-        (self.registered, self.refused) = (None, false);
+        (self.registered, self.refused, self.put_off) = (None, false, false);
     }
 
     /// The list was refused. What the broker has now is not known.

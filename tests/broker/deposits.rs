@@ -560,3 +560,25 @@ fn p10_the_largest_frame_is_the_one_that_m19_told() {
     world.disconnect(bob);
     assert_eq!(value(&world.ask(alice, QUERY), "Frame"), "5000");
 }
+
+#[test]
+fn p11_a_callee_that_asks_again_whether_it_was_heard_is_told_of_what_it_passed_over() {
+    let (mut world, alice) = away(Config::default());
+    let id = deposited(&mut world, alice, &data(3_000));
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    assert!(world.texts(bob)[1].contains("Depositor:alice"));
+    world.disconnect(bob);
+    // The broker's answer is lost, and so is what it tells of the second then.
+    let later = deposited(&mut world, alice, &data(4_000));
+    let done = format!("NOTIFY\nTransfer Complete.\nTransaction:5\nDeposit:{}\n", base64(&id));
+    let bob = hello(&mut world, "bob", 2, "");
+    world.send(bob, &done);
+    world.disconnect(bob);
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    world.send(bob, &done);
+    let told = world.texts(bob);
+    assert!(told[0].contains("Status:200"), "{told:?}");
+    assert!(told[1].contains("Depositor:alice") && told[1].contains(&base64(&later)), "{told:?}");
+    assert_eq!(told.len(), 2, "once");
+}

@@ -3,7 +3,7 @@
 use crate::world::{Host, Spoken, World};
 use crate::{connected, count, heard_pair, pair, said};
 use p2pgate::broker::Config as BrokerConfig;
-use p2pgate::terminal::{CallError, ClosedCause, Denied, Destination, Event, OfflineCause};
+use p2pgate::terminal::{CallError, Change, ClosedCause, Denied, Destination, Event, OfflineCause};
 use std::net::SocketAddr;
 
 fn addresses() -> [SocketAddr; 4] {
@@ -292,4 +292,19 @@ fn sessions_outlast_the_control_link() {
     let attribute = p2pgate::route::Attribute::Confidential;
     world.send(0, session, &crate::offer(&data, attribute), crate::segments(&data, attribute));
     assert_eq!(world.nodes[1].arrived, [data]);
+}
+
+#[test]
+fn a_key_that_was_pinned_while_a_call_was_on_its_way_counts_for_it() {
+    let mut world = pair();
+    world.hosts.insert(world.nodes[1].address, Host::Delayed(1, 1_000));
+    let session = world.call(0, 1);
+    assert_eq!(count(&world, 0, Event::Granted { session }), 1);
+    let other = p2pgate::link::SecretKey::new([77; 32]).public_key();
+    let entry = [(world.nodes[1].identifier.clone(), Some(other))];
+    world.nodes[0].terminal.permit(&Change::Change { add: &entry, delete: &[] }).unwrap();
+    world.pass(2_000);
+    let denied = Event::Denied { session, denial: Denied::KeyChanged, retry_after: None };
+    assert_eq!(connected(&world, 0), None);
+    assert_eq!(count(&world, 0, denied), 1);
 }

@@ -606,6 +606,33 @@ fn p11_what_was_told_and_is_gone_does_not_hide_another_of_the_same_depositor() {
 }
 
 #[test]
+fn p11_what_is_told_meanwhile_does_not_hide_that_something_was_collected() {
+    let mut world = pair();
+    world.nodes[1].auto_accept = false;
+    let (first, second) = (recording(30_000), recording(20_000));
+    deposited(&mut world, &first);
+    world.pass(5_000);
+    let collecting = world.events(1).iter().find_map(|event| match event {
+        Event::Offered { session } => Some(*session),
+        _ => None,
+    });
+    // A person wants everything tried again, while the device is at it and takes no calls.
+    world.nodes[1].terminal.collect_again();
+    world.nodes[1].terminal.set_load(90);
+    world.nodes[0].deposit = Some(ToDeposit { source: b"film.mpg, state 2", ..of(&second).unwrap() });
+    world.call(0, 1);
+    assert_eq!(world.broker.counts().deposits, 2);
+    world.nodes[1].auto_accept = true;
+    world.accept(1, collecting.unwrap());
+    world.nodes[1].terminal.set_load(0);
+    world.pass(60_000);
+    lose(&mut world, 1);
+    world.pass(60_000);
+    assert_eq!(world.nodes[1].arrived, [first, second]);
+    is_over(&world);
+}
+
+#[test]
 fn p11_a_broker_that_hands_over_later_is_asked_again() {
     let mut world = heard_pair(BrokerConfig::default());
     let data = recording(2_000);

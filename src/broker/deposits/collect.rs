@@ -6,11 +6,12 @@ use crate::Secret;
 use crate::broker::control::status;
 use crate::broker::relay::answer;
 use crate::broker::timers::Timer;
-use crate::broker::{Broker, ConnectionId, DepositNotice, Level, Stored, What};
+use crate::broker::{Broker, ConnectionId, DepositNotice, Level, Name, Stored, What};
 use crate::message::{
     self, Delivered, DepositId, DepositedFor, Depositor, Message, Status, StatusCode, TransferAnswer,
     Withdraw,
 };
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 const NO_DEPOSIT: &str = "there is no such deposit for this terminal";
@@ -151,7 +152,12 @@ impl Broker {
     }
 
     /// How a collection ended. What is unknown was deleted before: the callee may ask again for that answer.
-    pub(in crate::broker) fn collected(&mut self, link: ConnectionId, collected: &message::Collected<'_>) {
+    pub(in crate::broker) fn collected(
+        &mut self,
+        link: ConnectionId,
+        collected: &message::Collected<'_>,
+        now: u64,
+    ) {
         let Some(session) = self.net.session(link) else { return };
         let (callee, key) = (session.identifier.clone(), session.secured.key);
         let transaction = collected.transaction;
@@ -172,7 +178,27 @@ impl Broker {
                 }
                 self.answer(link, StatusCode::Done, "It is kept.", transaction);
             }
-            _ => self.answer(link, StatusCode::Done, "Done.", transaction),
+            _ => {
+                self.answer(link, StatusCode::Done, "Done.", transaction);
+                self.tell_oldest(&callee, now);
+            }
+        }
+    }
+
+    /// The callee had this deposit in mind though it is gone, and so passed over what it was told of others of the depositor: it is told of each depositor's
+    /// oldest.
+    fn tell_oldest(&mut self, callee: &Name, now: u64) {
+        let (terminal, limit) = (self.registry.get_mut(callee), self.config.queries_per_minute);
+        if terminal.is_none_or(|terminal| terminal.queries.take(limit, now).is_err()) {
+            return;
+        }
+        let mut callers = BTreeSet::new();
+        let waits = |it: &Deposit| it.state == State::Whole;
+        let waiting = self.deposits.for_callee(callee).filter(|(_, deposit)| waits(deposit));
+        let oldest = waiting.filter(|(_, deposit)| callers.insert(deposit.record.caller.clone()));
+        let oldest: Vec<DepositNumber> = oldest.map(|(number, _)| number).collect();
+        for number in oldest {
+            self.tell_callee(number);
         }
     }
 
