@@ -22,4 +22,5 @@ pub mod names;
 pub mod node;
 pub mod progress;
 pub mod recording;
+pub mod serve;
 pub mod state;

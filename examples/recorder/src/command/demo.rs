@@ -210,6 +210,7 @@ impl Callee {
             load_limit: None,
             sessions: 1,
             once: false,
+            serve: cli::Serve::default(),
         };
         let mut receiver = ReceiveLoop::start_watched(&arguments, watch(CALLEE, Some(events.clone())))?;
         say(CALLEE, &format!("receives at {}", receiver.address));

@@ -18,7 +18,8 @@ use crate::incoming::{Description, Incoming, Refusal};
 use crate::load::LoadMeter;
 use crate::node::{Node, Role, Sink, Watch};
 use crate::progress::Bars;
-use crate::state::{Lock, State};
+use crate::serve::{self, Device, Serving};
+use crate::state::{Identity, Lock, State};
 
 /// Once busy by load, free again this far below the limit, in per cent.
 const HYSTERESIS: u8 = 10;
@@ -33,6 +34,9 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub fn run(arguments: &Receive) -> Result<(), Failure> {
     let mut receiver = ReceiveLoop::start(arguments)?;
     say!("ready {} {}", receiver.address, receiver.name);
+    for line in receiver.serving.iter().flat_map(Serving::lines) {
+        say!("serving {line}");
+    }
     loop {
         if let Some(received) = receiver.turn(Duration::from_millis(200))? {
             let Received { session, path, bytes, from } = received;
@@ -76,6 +80,7 @@ pub struct ReceiveLoop {
     /// When a refused connection was last told of, and how many were not.
     refused: Option<Instant>,
     unsaid: u64,
+    serving: Option<Serving>,
     _lock: Lock,
 }
 
@@ -109,6 +114,16 @@ impl Sink for Inbox {
         self.bars.advance(session.number(), incoming.written());
         Ok(())
     }
+}
+
+/// Starts to serve what arrives.
+fn serve(arguments: &Receive, identity: &Identity) -> Result<Serving, Failure> {
+    Serving::start(serve::Options {
+        folder: arguments.out.clone(),
+        at: arguments.serve,
+        device: Device::of(&identity.secret.public_key()),
+        limits: serve::Limits::default(),
+    })
 }
 
 impl ReceiveLoop {
@@ -147,6 +162,7 @@ impl ReceiveLoop {
         // One address is never too many.
         let _ = terminal.listen_at(&[announced]);
         go_online(&mut node)?;
+        let serving = arguments.serve.is_wanted().then(|| serve(arguments, &identity)).transpose()?;
         let (stored_sender, stored) = mpsc::channel();
         let mut receiver = Self {
             address,
@@ -162,6 +178,7 @@ impl ReceiveLoop {
             placed: HashSet::new(),
             refused: None,
             unsaid: 0,
+            serving,
             _lock: lock,
         };
         let deadline = Instant::now() + PATIENCE;
@@ -267,9 +284,14 @@ impl ReceiveLoop {
         self.inbox.open.retain(|_, other| other.temporary() != path);
         let opened = Incoming::open(&self.inbox.folder, &what, offered.hash);
         match opened {
-            Ok(incoming) => {
+            Ok(mut incoming) => {
                 self.inbox.bars.begin(session.number(), offered.name, offered.size);
                 if terminal.accept(session, incoming.written(), now).is_ok() {
+                    if let Some(Err(error)) =
+                        self.serving.as_ref().map(|serving| incoming.show_on(serving.shelf()))
+                    {
+                        self.inbox.bars.say(&format!("a recording can't be served while it comes: {error}"));
+                    }
                     self.inbox.open.insert(session, incoming);
                 }
             }
