@@ -123,6 +123,7 @@ fn serve(arguments: &Receive, identity: &Identity) -> Result<Serving, Failure> {
         at: arguments.serve,
         device: Device::of(&identity.secret.public_key()),
         limits: serve::Limits::default(),
+        signals: true,
     })
 }
 

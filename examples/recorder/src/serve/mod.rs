@@ -50,6 +50,8 @@ pub struct Options {
     pub device: Device,
     /// How much anybody may ask for.
     pub limits: Limits,
+    /// Ends the whole process by SIGINT and SIGTERM, after taking leave.
+    pub signals: bool,
 }
 
 /// How much anybody may ask for.
@@ -91,7 +93,7 @@ pub struct Serving {
 impl Serving {
     /// Listens at every address that is wanted, and serves from then on.
     pub fn start(options: Options) -> Result<Self, Failure> {
-        let Options { folder, at, device, limits } = options;
+        let Options { folder, at, device, limits, signals } = options;
         let shelf = Shelf::open(&folder).map_err(|error| Failure::local("cannot read", &folder, &error))?;
         let mut lines = Vec::new();
         let mut listen = |address: Option<SocketAddr>, scheme: &str, flag: &str| {
@@ -129,6 +131,7 @@ impl Serving {
             #[cfg(feature = "ftp")]
             ftp,
             rtp: at.rtp,
+            signals,
         };
         let thread = std::thread::Builder::new().name("serve".to_owned()).spawn(move || {
             let ended_by = runtime.block_on(services.run(stopped));
@@ -176,6 +179,7 @@ struct Services {
     #[cfg(feature = "ftp")]
     ftp: Option<TcpListener>,
     rtp: Option<SocketAddr>,
+    signals: bool,
 }
 
 impl Services {
@@ -201,12 +205,18 @@ impl Services {
         if let Some(to) = self.rtp {
             tasks.spawn(rtp::push(to, shelf, limits));
         }
-        let mut interrupted = signal(SignalKind::interrupt())?;
-        let mut terminated = signal(SignalKind::terminate())?;
-        let ended_by = tokio::select! {
-            _ = stopped => None,
-            _ = interrupted.recv() => Some(SignalKind::interrupt().as_raw_value()),
-            _ = terminated.recv() => Some(SignalKind::terminate().as_raw_value()),
+        let ended_by = if self.signals {
+            let mut interrupted = signal(SignalKind::interrupt())?;
+            let mut terminated = signal(SignalKind::terminate())?;
+            tokio::select! {
+                _ = stopped => None,
+                _ = interrupted.recv() => Some(SignalKind::interrupt().as_raw_value()),
+                _ = terminated.recv() => Some(SignalKind::terminate().as_raw_value()),
+            }
+        } else {
+            // Its other end is dropped, at the latest.
+            let _ = stopped.await;
+            None
         };
         drop(over);
         if let Some(announced) = announced {

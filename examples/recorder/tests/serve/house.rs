@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use p2pgate::link::SecretKey;
@@ -34,7 +35,8 @@ impl House {
         let options = Options {
             folder: folder.path().to_owned(),
             at,
-            device: Device::of(&SecretKey::new([7; 32]).public_key()),
+            device: Device::of(&SecretKey::new(key()).public_key()),
+            signals: false,
             limits,
         };
         Self { folder, serving: Serving::start(options).unwrap() }
@@ -66,6 +68,12 @@ impl House {
     pub fn get(&self, path: &str, headers: &str) -> Answer {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n"))
     }
+}
+
+/// Another one for each house: several are there at once.
+fn key() -> [u8; 32] {
+    static HOUSES: AtomicU8 = AtomicU8::new(1);
+    [HOUSES.fetch_add(1, Ordering::Relaxed); 32]
 }
 
 /// What came back: all there was until the connection's end.
