@@ -18,7 +18,7 @@ mod upnp;
 mod visitors;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -104,7 +104,12 @@ impl Serving {
                     format!("cannot serve at {address} ({error}): choose another {flag}"),
                 )
             })?;
-            lines.push(format!("{scheme}://{address}/"));
+            // Nobody can type 0.0.0.0 into a player.
+            let own = if address.ip().is_unspecified() { own_addresses(address.ip()) } else { Vec::new() };
+            if own.is_empty() {
+                lines.push(format!("{scheme}://{address}/"));
+            }
+            lines.extend(own.iter().map(|own| format!("{scheme}://{own}:{}/", address.port())));
             Ok::<_, Failure>(Some(listener))
         };
         let http = listen(at.serve, "http", "--serve")?;
@@ -233,6 +238,17 @@ fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     listener.set_nonblocking(true)?;
     let local = listener.local_addr()?;
     Ok((listener, local))
+}
+
+/// The private IPv4 addresses, as long as this machine has them, by which a socket at `address` is reached.
+fn own_addresses(address: IpAddr) -> Vec<Ipv4Addr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let own = interfaces.iter().filter_map(|interface| match interface.ip() {
+        IpAddr::V4(own) if is_private(own.into()) => Some(own),
+        _ => None,
+    });
+    // A socket on `::` takes IPv4 as well, where the system's setting is the usual one.
+    own.filter(|own| address.is_unspecified() || address.to_canonical() == IpAddr::V4(*own)).collect()
 }
 
 /// Whether an address is one of a house's own networks, or this machine's.

@@ -3,19 +3,20 @@
 //!
 //! Only addresses of the house are answered, a few answers at a time: no big amplifier for whoever forges a sender.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::{DESCRIPTION, DEVICE_TYPE, Device, SERVER, Service};
-use crate::serve::is_private;
+use crate::serve::{is_private, own_addresses};
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
 const PORT: u16 = 1900;
@@ -25,43 +26,51 @@ const MAX_AGE: u64 = 1800;
 const AGAIN: Duration = Duration::from_secs(MAX_AGE / 3);
 /// Datagrams get lost: the first announcement is sent twice.
 const SHORTLY: Duration = Duration::from_millis(200);
+/// So often this machine's addresses are looked at.
+const LOOK: Duration = Duration::from_secs(30);
 /// Searches that are being answered.
 const SEARCHES: usize = 16;
 /// The longest that an answer is put off, whatever the search allows.
 const LONGEST_DELAY: Duration = Duration::from_secs(3);
 
 /// Announces the device until `over`'s other end is dropped, then takes leave. Failures are told and harm nothing else.
-pub(in crate::serve) async fn announce(pages: SocketAddr, device: Device, over: watch::Receiver<()>) {
-    let mut interfaces = JoinSet::new();
-    for address in addresses(pages.ip()) {
-        let location = format!("http://{}{DESCRIPTION}", SocketAddr::new(address.into(), pages.port()));
-        match join(address) {
-            Ok(socket) => {
-                let announcer = Arc::new(Announcer { socket, location, udn: device.udn.clone() });
-                interfaces.spawn(run(announcer, over.clone()));
+pub(in crate::serve) async fn announce(pages: SocketAddr, device: Device, mut over: watch::Receiver<()>) {
+    let mut announced: HashMap<Ipv4Addr, JoinHandle<()>> = HashMap::new();
+    let mut told = HashSet::new();
+    loop {
+        // Networks come and go, and what was joined goes with them.
+        let present = own_addresses(pages.ip());
+        announced.retain(|address, task| {
+            let stays = present.contains(address) && !task.is_finished();
+            if !stays {
+                task.abort();
             }
-            Err(error) => {
-                eprintln!("p2pgate-recorder: not announced by UPnP on {address}: {error}");
+            stays
+        });
+        for address in present {
+            if announced.contains_key(&address) {
+                continue;
             }
+            let location = format!("http://{}{DESCRIPTION}", SocketAddr::new(address.into(), pages.port()));
+            match join(address) {
+                Ok(socket) => {
+                    let announcer = Arc::new(Announcer { socket, location, udn: device.udn.clone() });
+                    announced.insert(address, tokio::spawn(run(announcer, over.clone())));
+                }
+                Err(error) if told.insert(address) => {
+                    eprintln!("p2pgate-recorder: not announced by UPnP on {address}: {error}");
+                }
+                Err(_) => {}
+            }
+        }
+        tokio::select! {
+            _ = over.changed() => break,
+            () = sleep(LOOK) => {}
         }
     }
-    interfaces.join_all().await;
-}
-
-/// The IPv4 addresses whose networks are told.
-fn addresses(pages: IpAddr) -> Vec<Ipv4Addr> {
-    match pages {
-        IpAddr::V4(address) if !address.is_unspecified() => vec![address],
-        // A socket on `::` takes IPv4 as well, where the system's setting is the usual one.
-        _ if pages.is_unspecified() => {
-            let all = if_addrs::get_if_addrs().unwrap_or_default();
-            let all = all.iter().filter_map(|interface| match interface.ip() {
-                IpAddr::V4(address) if is_private(address.into()) => Some(address),
-                _ => None,
-            });
-            all.collect()
-        }
-        _ => Vec::new(),
+    for task in announced.into_values() {
+        // The last words of each.
+        let _ = task.await;
     }
 }
 
