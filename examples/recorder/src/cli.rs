@@ -170,6 +170,39 @@ pub struct Receive {
     /// End after one received recording
     #[arg(long)]
     pub once: bool,
+    /// Who else may see what arrives.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// `receive`: what is served from its folder, in clear, to whoever reaches the addresses
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Serve {
+    /// Serve --out, and what is still arriving, by HTTP and as a UPnP media server, for players: 127.0.0.1:8200 for this machine only.
+    /// Whoever reaches ADDR can read every recording in the folder, in clear
+    #[arg(long, value_name = "ADDR")]
+    pub serve: Option<SocketAddr>,
+    /// The same by RTSP (takes ffmpeg): 127.0.0.1:8554 for this machine only
+    #[arg(long, value_name = "ADDR")]
+    pub serve_rtsp: Option<SocketAddr>,
+    /// The same by FTP, for reading, without a password: 127.0.0.1:2121 for this machine only
+    #[cfg(feature = "ftp")]
+    #[arg(long, value_name = "ADDR")]
+    pub serve_ftp: Option<SocketAddr>,
+    /// Send every recording, as it arrives, as an MPEG transport stream in RTP to this address (takes ffmpeg), in clear
+    #[arg(long, value_name = "ADDR")]
+    pub rtp: Option<SocketAddr>,
+}
+
+impl Serve {
+    /// Whether anything is to be served at all.
+    pub fn is_wanted(&self) -> bool {
+        #[cfg(feature = "ftp")]
+        let ftp = self.serve_ftp.is_some();
+        #[cfg(not(feature = "ftp"))]
+        let ftp = false;
+        ftp || self.serve.is_some() || self.serve_rtsp.is_some() || self.rtp.is_some()
+    }
 }
 
 /// `list`

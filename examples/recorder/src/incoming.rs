@@ -8,10 +8,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::names;
+use crate::serve::{Arriving, Shelf};
 use crate::state::sync_folder;
 
 /// Bytes gathered before they are written: a frame may be as small as a packet of a transport stream.
@@ -44,6 +46,8 @@ pub struct Incoming {
     /// Bytes written since the last sync.
     unsynced: u64,
     hash: Option<Sha256>,
+    /// It can be seen while it comes.
+    arriving: Option<Arriving>,
 }
 
 /// Why a recording can't be taken.
@@ -110,7 +114,14 @@ impl Incoming {
             // Nobody knows what the process before has synced.
             unsynced: written.min(UNSYNCED),
             hash,
+            arriving: None,
         })
+    }
+
+    /// Lets it be seen on `shelf` from now on until it is whole or given up.
+    pub fn show_on(&mut self, shelf: &Arc<Shelf>) -> io::Result<()> {
+        self.arriving = Some(shelf.expect(&self.path, &self.name, self.size)?);
+        Ok(())
     }
 
     /// Where the unfinished file of this recording is.
@@ -160,7 +171,15 @@ impl Incoming {
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
+        self.tell();
         Ok(())
+    }
+
+    /// What the buffer still has can't be seen.
+    fn tell(&self) {
+        if let Some(arriving) = &self.arriving {
+            arriving.reach(self.written - self.file.buffer().len() as u64);
+        }
     }
 
     /// The SHA-256 of what is there, if asked for at the start.
@@ -179,6 +198,7 @@ impl Incoming {
             return Err(io::Error::other("the recording isn't whole"));
         }
         self.file.flush()?;
+        self.tell();
         self.file.get_ref().sync_all()?;
         for number in 0..10_000 {
             let place = self.path.with_file_name(names::numbered(&self.name, number));

@@ -24,5 +24,6 @@ pub mod node;
 pub mod outgoing;
 pub mod progress;
 pub mod recording;
+pub mod serve;
 pub mod sharing;
 pub mod state;

@@ -216,6 +216,7 @@ impl Callee {
             sessions: 1,
             map_port: false,
             once: false,
+            serve: cli::Serve::default(),
         };
         let mut receiver = ReceiveLoop::start_watched(&arguments, watch(CALLEE, Some(events.clone())))?;
         say(CALLEE, &format!("receives at {}", receiver.address));

@@ -19,8 +19,9 @@ use crate::load::LoadMeter;
 use crate::mapping::{Mapping, News};
 use crate::node::{Node, Role, Sink, Watch};
 use crate::progress::Bars;
+use crate::serve::{self, Device, Serving};
 use crate::sharing::Sharing;
-use crate::state::{Lock, State};
+use crate::state::{Identity, Lock, State};
 
 /// Once busy by load, free again this far below the limit, in per cent.
 const HYSTERESIS: u8 = 10;
@@ -35,6 +36,9 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub fn run(arguments: &Receive) -> Result<(), Failure> {
     let mut receiver = ReceiveLoop::start(arguments)?;
     say!("ready {} {}", receiver.address, receiver.name);
+    for line in receiver.serving.iter().flat_map(Serving::lines) {
+        say!("serving {line}");
+    }
     loop {
         if let Some(received) = receiver.turn(Duration::from_millis(200))? {
             let Received { session, path, bytes, from } = received;
@@ -82,6 +86,7 @@ pub struct ReceiveLoop {
     /// When a refused connection was last told of, and how many were not.
     refused: Option<Instant>,
     unsaid: u64,
+    serving: Option<Serving>,
     _lock: Lock,
 }
 
@@ -115,6 +120,17 @@ impl Sink for Inbox {
         self.bars.advance(session.number(), incoming.written());
         Ok(())
     }
+}
+
+/// Starts to serve what arrives.
+fn serve(arguments: &Receive, identity: &Identity) -> Result<Serving, Failure> {
+    Serving::start(serve::Options {
+        folder: arguments.out.clone(),
+        at: arguments.serve,
+        device: Device::of(&identity.secret.public_key()),
+        limits: serve::Limits::default(),
+        signals: true,
+    })
 }
 
 impl ReceiveLoop {
@@ -157,6 +173,7 @@ impl ReceiveLoop {
         go_online(&mut node)?;
         let map = |()| Mapping::start(address.port());
         let mapping = arguments.map_port.then_some(()).map(map).transpose().map_err(cannot_listen)?;
+        let serving = arguments.serve.is_wanted().then(|| serve(arguments, &identity)).transpose()?;
         let (stored_sender, stored) = mpsc::channel();
         let mut receiver = Self {
             address,
@@ -175,6 +192,7 @@ impl ReceiveLoop {
             placed: HashSet::new(),
             refused: None,
             unsaid: 0,
+            serving,
             _lock: lock,
         };
         let deadline = Instant::now() + PATIENCE;
@@ -311,9 +329,14 @@ impl ReceiveLoop {
         self.inbox.open.retain(|_, other| other.temporary() != path);
         let opened = Incoming::open(&self.inbox.folder, &what, offered.hash);
         match opened {
-            Ok(incoming) => {
+            Ok(mut incoming) => {
                 self.inbox.bars.begin(session.number(), offered.name, offered.size);
                 if terminal.accept(session, incoming.written(), now).is_ok() {
+                    if let Some(Err(error)) =
+                        self.serving.as_ref().map(|serving| incoming.show_on(serving.shelf()))
+                    {
+                        self.inbox.bars.say(&format!("a recording can't be served while it comes: {error}"));
+                    }
                     self.inbox.open.insert(session, incoming);
                 }
             }

@@ -176,6 +176,13 @@ pub struct Receiving {
 }
 
 impl Receiving {
+    /// The next line that it prints.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
     /// Waits for the next recording: where it is.
     pub fn received(&mut self) -> PathBuf {
         let mut line = String::new();
