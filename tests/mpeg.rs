@@ -340,8 +340,8 @@ fn v10b_damage_never_puts_an_i_picture_into_rest() {
         // Where the type is in a slice's header, a parameter set says.
         let readable = stream.sets.iter().all(|at| there(*at));
         for Intra { places, head } in &stream.intra {
-            // The zeros that it begins with say nothing.
-            let in_clear = places[2..].iter().filter(|at| clear.contains(at)).count();
+            // The zeros and the one that it begins with say nothing.
+            let in_clear = places[3..].iter().filter(|at| clear.contains(at)).count();
             if !named {
                 renamed += usize::from(in_clear > 0);
             } else if !places[..*head].iter().all(|at| there(*at)) {
