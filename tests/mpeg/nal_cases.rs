@@ -253,6 +253,64 @@ fn v10b_each_video_of_a_transport_stream_is_split_on_its_own() {
     assert_eq!(counts.i + counts.p + counts.b, 45);
 }
 
+/// `video` in packets of a program stream, `map` behind the first pack.
+fn packets(video: &[u8], map: &[u8], length: usize) -> Vec<u8> {
+    let packets = video.chunks(length).map(|bytes| streams::pes(0xe0, bytes, false)).collect::<Vec<_>>();
+    [streams::pack(false), map.to_vec(), packets.concat(), vec![0, 0, 1, 0xb9]].concat()
+}
+
+#[test]
+fn v10b_program_streams_without_a_map_are_known_by_their_parameter_sets() {
+    for codec in [Codec::H264, Codec::Hevc] {
+        let stream = nal::stream(&mut Random(3), codec, 60);
+        let video = stream.data();
+        for length in [400, 2020, 40_000] {
+            let data = packets(&video, &[], length);
+            let (said, splitter) = parts_by(&data, || 999);
+            let layout = super::plain::program(&data);
+            super::plain::check_as(&said, &layout, |places| super::in_packets(&stream, &said, places));
+            assert_eq!((splitter.container(), splitter.codec()), (Container::Ps, codec));
+        }
+        // A recording that begins in the middle of a picture is undecided until the next of them.
+        let data = packets(&video[500..], &[], 2020);
+        let said = parts_by(&data, || 999).0;
+        assert!(said[..300].iter().all(|&part| part == Part::Undecided));
+        let there = said.iter().filter(|&&part| part == Part::Predicted).count();
+        let all = stream.parts().iter().filter(|&&part| part == Part::Predicted).count();
+        assert!(there > all / 3, "{there} of {all}");
+    }
+}
+
+#[test]
+fn v10b_what_a_map_says_counts_only_if_it_is_whole_and_applies() {
+    let stream = nal::avc(&mut Random(3), 20);
+    let video = stream.data();
+    let clear = |map: &[u8]| {
+        let data = packets(&video, map, 2020);
+        parts(&data).iter().filter(|part| matches!(part, Part::Predicted | Part::Bidirectional)).count()
+    };
+    let good = streams::map(&[(0x0f, 0xc0), (0x1b, 0xe0)]);
+    assert!(clear(&good) > 1000);
+    // HEVC's headers are none of H.264's, MPEG-2's start codes neither; another coding can't be split.
+    for kind in [0x24, 0x02, 0x10, 0xea] {
+        assert_eq!(clear(&streams::map(&[(0x0f, 0xc0), (kind, 0xe0)])), 0, "{kind:#x}");
+    }
+    // These count as none, so that the parameter sets say it.
+    for bit in 8 * 6..8 * good.len() {
+        let mut map = streams::map(&[(0x24, 0xe0)]);
+        if bit / 8 < map.len() {
+            map[bit / 8] ^= 1 << (bit % 8);
+            assert!(clear(&map) > 1000, "bit {bit}");
+        }
+    }
+    let mpeg = streams::video(&mut Random(4), streams::Syntax::Mpeg2, 20);
+    for (kind, splits) in [(0x02, true), (0x01, true), (0x1b, false), (0x10, false)] {
+        let data = packets(&mpeg, &streams::map(&[(kind, 0xe0)]), 2020);
+        let clear = parts(&data).iter().any(|part| matches!(part, Part::Predicted | Part::Bidirectional));
+        assert_eq!(clear, splits, "{kind:#x}");
+    }
+}
+
 #[test]
 fn v10b_programs_that_disagree_on_a_video_leave_it_undecided() {
     let mut mux = Mux::new(188);
