@@ -147,14 +147,18 @@ fn any_stream(seed: u64) -> Any {
 
 fn any_nal(random: &mut Random, codec: Codec) -> Any {
     let stream = nal::stream(random, codec, 12);
-    let (data, size) = match [1, 188, 192, 204][random.below(4)] {
-        1 => (stream.data(), 1),
-        size => {
-            let kind = if codec == Codec::Hevc { 0x24 } else { 0x1b };
+    let kind = stream_type(codec);
+    let (data, size) = match random.below(6) {
+        0 => (stream.data(), 1),
+        1 => (streams::program_stream_of(random, &stream.data(), false, &[(kind, 0xe0)]), 1),
+        2 => (streams::program_stream(random, &stream.data(), false), 1),
+        more => {
+            let size = [188, 192, 204][more - 3];
             (streams::transport_stream_of(random, &stream.data(), size, kind), size)
         }
     };
     let places = match size {
+        1 if data[3] == 0xba => plain::program(&data).video.remove(0).1,
         1 => (0..data.len()).collect(),
         _ => plain::transport(&data, size, &[VIDEO], &[]).video.remove(0).1,
     };
@@ -231,22 +235,24 @@ proptest! {
         let data = streams::transport_stream_of(random, &stream.data(), size, if hevc { 0x24 } else { 0x1b });
         let (said, splitter) = parts_by(&data, || data.len());
         let layout = plain::transport(&data, size, &[VIDEO], &[AUDIO, 0x1fff, 0, PMT]);
-        plain::check_as(&said, &layout, |places| {
-            let mut parts = stream.parts();
-            let mut start = 0;
-            for units in stream.units.windows(2) {
-                start += units[0].bytes.len();
-                // A start code over two packets goes with the slice before it where that is so short that only its
-                // end tells its type.
-                for at in start..start + 3 {
-                    parts[at] = if said[places[at]] == units[0].part { units[0].part } else { parts[at] };
-                }
-            }
-            parts
-        });
+        plain::check_as(&said, &layout, |places| in_packets(&stream, &said, places));
         let counts = splitter.counts();
         prop_assert_eq!([counts.i, counts.p, counts.b], stream.pictures);
         prop_assert_eq!((splitter.container(), splitter.codec()), (Container::Ts, codec));
+    }
+
+    #[test]
+    #[cfg(feature = "nal")]
+    fn v10b_h264_and_hevc_in_program_streams(seed: u64, hevc: bool, mpeg1: bool) {
+        let random = &mut Random(seed);
+        let codec = if hevc { Codec::Hevc } else { Codec::H264 };
+        let stream = nal::stream(random, codec, 20);
+        let data = streams::program_stream_of(random, &stream.data(), mpeg1, &[(stream_type(codec), 0xe0)]);
+        let (said, splitter) = parts_by(&data, || data.len());
+        plain::check_as(&said, &plain::program(&data), |places| in_packets(&stream, &said, places));
+        let counts = splitter.counts();
+        prop_assert_eq!([counts.i, counts.p, counts.b], stream.pictures);
+        prop_assert_eq!((splitter.container(), splitter.codec()), (Container::Ps, codec));
     }
 
     #[test]
@@ -288,6 +294,25 @@ proptest! {
         let by = parts_by(&data, || 1 + random.below(90)).0;
         prop_assert!(by == whole);
     }
+}
+
+fn stream_type(codec: Codec) -> u8 {
+    if codec == Codec::Hevc { 0x24 } else { 0x1b }
+}
+
+/// What the bytes of `stream` are in packets, in which they have these `places`.
+fn in_packets(stream: &nal::Stream, said: &[Part], places: &[usize]) -> Vec<Part> {
+    let mut parts = stream.parts();
+    let mut start = 0;
+    for units in stream.units.windows(2) {
+        start += units[0].bytes.len();
+        // A start code over two packets goes with the slice before it where that is so short that only its end tells
+        // its type.
+        for at in start..start + 3 {
+            parts[at] = if said[places[at]] == units[0].part { units[0].part } else { parts[at] };
+        }
+    }
+    parts
 }
 
 /// The I-pictures of an undamaged stream of MPEG-1 or MPEG-2.
@@ -340,8 +365,8 @@ fn v10b_damage_never_puts_an_i_picture_into_rest() {
         // Where the type is in a slice's header, a parameter set says.
         let readable = stream.sets.iter().all(|at| there(*at));
         for Intra { places, head } in &stream.intra {
-            // The zeros that it begins with say nothing.
-            let in_clear = places[2..].iter().filter(|at| clear.contains(at)).count();
+            // The zeros and the one that it begins with say nothing.
+            let in_clear = places[3..].iter().filter(|at| clear.contains(at)).count();
             if !named {
                 renamed += usize::from(in_clear > 0);
             } else if !places[..*head].iter().all(|at| there(*at)) {

@@ -20,7 +20,8 @@ fn main() {
         let kinds = [(2, &video), (0x1b, &nal[0]), (0x24, &nal[1])];
         let (kind, stream) = kinds[usize::from(seed) % 3];
         let packets = streams::transport_stream_of(random, stream, 188, kind);
-        let program = streams::program_stream(random, &video, syntax == Syntax::Mpeg1);
+        let map = if kind == 2 { Vec::new() } else { vec![(kind, 0xe0)] };
+        let program = streams::program_stream_of(random, stream, syntax == Syntax::Mpeg1, &map);
         for (target, data) in
             [("es", &video), ("ps", &program), ("ts", &packets), ("h264", &nal[0]), ("hevc", &nal[1])]
         {

@@ -61,6 +61,23 @@ pub(super) fn probe(window: &[u8], first: bool, last: bool) -> Probe {
     Probe::Nothing(window.len().min(STRETCH))
 }
 
+/// How a stream is coded, as [`super::video::Video::new`] takes it, if one of the headers in `bytes` says so.
+#[cfg(feature = "nal")]
+pub(super) fn coding(bytes: &[u8]) -> Option<Option<Codec>> {
+    let mut from = 0;
+    while let Some(at) = scan::prefix(bytes, from) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        if es::begins(rest) {
+            return Some(None);
+        }
+        if let Some(codec) = parameter_set(rest) {
+            return Some(Some(codec));
+        }
+        from = at + 3;
+    }
+    None
+}
+
 fn transport(bytes: &[u8], size: usize) -> bool {
     if bytes.first() != Some(&0x47) {
         return false;

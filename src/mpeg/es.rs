@@ -100,6 +100,12 @@ impl Es {
         }
     }
 
+    /// In a picture whose headers and slices agree.
+    #[cfg(feature = "nal")]
+    pub(super) const fn is_decided(&self) -> bool {
+        matches!(self.state, State::Slices)
+    }
+
     /// A header run starts.
     fn begin(&mut self, id: u8, state: State, backlog: &mut Backlog) {
         if self.state == State::Header {

@@ -1,20 +1,22 @@
 //! What of HEVC (ISO/IEC 23008-2) has to be read to know a slice's type.
 
 use super::bits::Bits;
-use super::nal::{B, I, P, Slice, Unit};
+use super::nal::{B, FRAME, I, P, Slice, UNKNOWN, Unit};
 
 const NEVER: u8 = 0xff;
+/// In a sequence's entry: its pictures may be fields.
+const FIELDS: u8 = 0x40;
 
 #[derive(Copy, Clone)]
 pub(super) struct Hevc {
-    /// By sequence parameter set: bits of a slice segment's address.
+    /// By sequence parameter set: bits of a slice segment's address, and [`FIELDS`].
     sequences: [u8; 16],
     /// By picture parameter set: its sequence's (4 bits), dependent_slice_segments_enabled_flag,
     /// num_extra_slice_header_bits (3).
     pictures: [u8; 64],
     /// Those that can be believed: a set that differs from the one before has to come twice.
     known_sequences: u16,
-    known_pictures: u64,
+    known_pictures: [u8; 8],
 }
 
 /// The rest of the unit's header: nuh_layer_id has to be 0.
@@ -25,7 +27,7 @@ fn layer(bits: &mut Bits) -> Option<()> {
 
 impl Hevc {
     pub(super) const fn new() -> Self {
-        Self { sequences: [NEVER; 16], pictures: [NEVER; 64], known_sequences: 0, known_pictures: 0 }
+        Self { sequences: [NEVER; 16], pictures: [NEVER; 64], known_sequences: 0, known_pictures: [0; 8] }
     }
 
     /// By nal_unit_type.
@@ -68,7 +70,8 @@ impl Hevc {
                 let value = sequence | dependent << 4 | (bits.bits(3)? as u8) << 5;
                 let place = self.pictures.get_mut(set as usize)?;
                 let believed = *place == NEVER || *place == value;
-                self.known_pictures = self.known_pictures & !(1 << set) | u64::from(believed) << set;
+                let (known, bit) = (&mut self.known_pictures[set as usize / 8], set % 8);
+                *known = *known & !(1 << bit) | u8::from(believed) << bit;
                 *place = value;
             }
             _ => return [I, I | P].get(bits.bits(3)? as usize).copied(),
@@ -85,18 +88,17 @@ impl Hevc {
         bits.skip(usize::from(access_point));
         let set = bits.number()?;
         let said = *self.pictures.get(set as usize)?;
-        if self.known_pictures >> set & 1 == 0 {
+        if self.known_pictures[set as usize / 8] >> (set % 8) & 1 == 0 {
             return None;
         }
+        let sequence = usize::from(said & 15);
+        let sequence = self.sequences.get(sequence).filter(|_| self.known_sequences >> sequence & 1 == 1);
         let (mut address, mut dependent) = (0, false);
         if !first {
             dependent = said & 0x10 != 0 && bits.flag()?;
-            let sequence = said & 15;
-            if self.known_sequences >> sequence & 1 == 0 {
-                return None;
-            }
-            address = bits.bits(*self.sequences.get(usize::from(sequence))?)?;
+            address = bits.bits(*sequence? & !FIELDS)?;
         }
+        let structure = if sequence.is_none_or(|value| value & FIELDS != 0) { UNKNOWN } else { FRAME };
         let kind = if dependent {
             before
         } else {
@@ -104,18 +106,23 @@ impl Hevc {
             *[B, P, I].get(bits.number()? as usize)?
         };
         let wrong = kind == 0 || (access_point && kind != I) || first != (address == 0);
-        (!wrong).then_some(Slice { unit: code, set: set as u8, first, address, kind })
+        (!wrong).then_some(Slice { unit: code, set: set as u8, first, address, kind, structure })
     }
 }
 
-/// A sequence parameter set's number, and the bits of a slice segment's address.
+/// A sequence parameter set's number, and its entry in [`Hevc::sequences`].
 fn sequence(bits: &mut Bits) -> Option<(u32, u8)> {
     const PROFILE: usize = 88;
+    // Space, tier, profile and compatibility before the flags of which the first four count here.
+    const BEFORE_FLAGS: usize = 40;
     const LEVEL: usize = 8;
     // sps_video_parameter_set_id, sps_max_sub_layers_minus1, sps_temporal_id_nesting_flag
     bits.skip(4);
     let sub_layers = bits.bits(3)?;
-    bits.skip(1 + PROFILE + LEVEL);
+    bits.skip(1 + BEFORE_FLAGS);
+    // general_progressive_source_flag, general_interlaced_source_flag, general_frame_only_constraint_flag
+    let (_, interlaced, _, frames) = (bits.flag()?, bits.flag()?, bits.flag()?, bits.flag()?);
+    bits.skip(PROFILE - BEFORE_FLAGS - 4 + LEVEL);
     let mut skip = 0;
     for layer in 0..if sub_layers > 0 { 8 } else { 0 } {
         let (profile, level) = (bits.flag()?, bits.flag()?);
@@ -146,5 +153,6 @@ fn sequence(bits: &mut Bits) -> Option<(u32, u8)> {
         Some(length).filter(|length| (1..=65_535).contains(length)).map(|length| ((length - 1) >> block) + 1)
     };
     let count = blocks(width)?.checked_mul(blocks(height)?)?;
-    Some((set, (32 - (count - 1).leading_zeros()) as u8))
+    let fields = if interlaced && !frames { FIELDS } else { 0 };
+    Some((set, (32 - (count - 1).leading_zeros()) as u8 | fields))
 }

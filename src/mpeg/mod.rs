@@ -1,7 +1,7 @@
 //! Splitting MPEG recordings by picture type, and putting them together again (row V10b; claim 10).
 //!
 //! A [`Splitter`] says of every byte of an MPEG-1 or MPEG-2 elementary, program or transport stream whether it is to be
-//! sealed; with the feature `nal`, of an H.264 or HEVC elementary (Annex B) or transport stream too. It fails closed:
+//! sealed; with the feature `nal`, of those of H.264 and HEVC (Annex B) too. It fails closed:
 //! [`Class::Rest`] is only what is positively a P or B picture or known not to be video.
 //!
 //! In MPEG-1 and MPEG-2 a picture's header says its type, in H.264 and HEVC every slice says its own. So there each
@@ -90,7 +90,8 @@ pub enum Part {
     Intra,
     /// A P-picture or slice.
     Predicted,
-    /// A P-field that completes the frame of an I-field.
+    /// A P-field that completes the frame of an I-field; in H.264 and HEVC whatever isn't I in a picture that does or
+    /// may, unless the headers say that it doesn't.
     SecondField,
     /// A B-picture or slice.
     Bidirectional,

@@ -8,6 +8,9 @@
 //! P and B are believed only when everything agrees: the unit's type allows them, its parameter set has been seen, the
 //! slice is a picture's first or continues one whose first slice was there, with the same parameter set and further on
 //! in the picture, and the access unit delimiter, if there was one, announced such slices.
+//!
+//! What follows an I-picture completes its frame unless both are known not to be fields of one: so nothing that does is
+//! taken for another's.
 
 use super::avc::Avc;
 use super::backlog::{Backlog, Tag};
@@ -22,7 +25,13 @@ const ANY: u8 = I | P | B;
 /// Bytes of a unit that are looked at, at most: a sequence parameter set up to the size of its blocks.
 const LOOK: usize = 64;
 /// Bytes of a slice up to its type and parameter set.
-const SLICE: u8 = 9;
+const SLICE: u8 = 10;
+
+/// What a picture is of a frame. [`UNKNOWN`]: it may be a field.
+pub(super) const UNKNOWN: u8 = 0;
+pub(super) const TOP: u8 = 1;
+pub(super) const BOTTOM: u8 = 2;
+pub(super) const FRAME: u8 = 3;
 
 /// What a NAL unit is to the picture.
 pub(super) enum Unit {
@@ -52,6 +61,7 @@ pub(super) struct Slice {
     pub(super) address: u32,
     /// [`I`], [`P`] or [`B`].
     pub(super) kind: u8,
+    pub(super) structure: u8,
 }
 
 #[derive(Copy, Clone)]
@@ -82,6 +92,9 @@ struct Picture {
     kind: u8,
     /// Types that its delimiter announced.
     announced: u8,
+    structure: u8,
+    /// What the picture before is, if it is intra and has none yet that completes its frame, else [`FRAME`].
+    first_field: u8,
     /// Its first slice was there, and nothing is missing since.
     sound: bool,
 }
@@ -109,8 +122,38 @@ pub(super) struct Nal {
     announced: u8,
 }
 
-const NO_PICTURE: Picture =
-    Picture { unit: 0, set: 0, address: 0, kinds: 0, kind: 0, announced: ANY, sound: false };
+impl Picture {
+    /// Unless the headers say that it doesn't.
+    const fn may_complete(&self) -> bool {
+        match (self.first_field, self.structure) {
+            (FRAME, _) | (_, FRAME) | (TOP, TOP) | (BOTTOM, BOTTOM) => false,
+            _ => true,
+        }
+    }
+
+    /// What the next picture may complete.
+    const fn first_field(&self) -> u8 {
+        match *self {
+            Self { sound: false, .. } => UNKNOWN,
+            Self { first_field: TOP, structure: BOTTOM, .. }
+            | Self { first_field: BOTTOM, structure: TOP, .. } => FRAME,
+            Self { kinds: I, structure, .. } => structure,
+            _ => FRAME,
+        }
+    }
+}
+
+const NO_PICTURE: Picture = Picture {
+    unit: 0,
+    set: 0,
+    address: 0,
+    kinds: 0,
+    kind: 0,
+    announced: ANY,
+    structure: UNKNOWN,
+    first_field: FRAME,
+    sound: false,
+};
 
 impl Nal {
     pub(super) const fn new(codec: Codec) -> Self {
@@ -192,11 +235,18 @@ impl Nal {
         let goes_on = picture.kinds != 0
             && !slice.first
             && !self.delimited
-            && (slice.unit, slice.set) == (picture.unit, picture.set)
+            && (slice.unit, slice.set, slice.structure) == (picture.unit, picture.set, picture.structure)
             && slice.address > picture.address;
         if !goes_on {
+            let first_field = picture.first_field();
             self.count(found);
-            self.picture = Picture { announced: self.announced, sound: slice.first, ..NO_PICTURE };
+            self.picture = Picture {
+                announced: self.announced,
+                structure: slice.structure,
+                first_field,
+                sound: slice.first,
+                ..NO_PICTURE
+            };
             (self.announced, self.delimited) = (ANY, false);
         }
         let picture = &mut self.picture;
@@ -206,6 +256,7 @@ impl Nal {
         self.part = match slice.kind {
             I => Part::Intra,
             kind if !picture.sound || picture.announced & kind == 0 => Part::Undecided,
+            _ if picture.may_complete() => Part::SecondField,
             P => Part::Predicted,
             _ => Part::Bidirectional,
         };

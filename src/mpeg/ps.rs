@@ -2,9 +2,11 @@
 //! without end until a pack header shows that the file began in the middle of a program stream.
 
 use super::backlog::{Backlog, GLUE, Tag};
-use super::es::Es;
-use super::layer::{Layer, SYSTEM};
+use super::layer::SYSTEM;
+use super::video::Video;
 use super::{Container, Found, Part, scan};
+#[cfg(feature = "nal")]
+use super::{container, psi::Carries};
 
 /// Video streams of a program stream that are split; further ones are sealed.
 const STREAMS: usize = 4;
@@ -19,6 +21,8 @@ const UNBOUNDED: u32 = u32::MAX;
 const PROGRAM_END: u8 = 0xb9;
 const PACK: u8 = 0xba;
 const SYSTEM_HEADER: u8 = 0xbb;
+#[cfg(feature = "nal")]
+const MAP: u8 = 0xbc;
 const AUDIO: u8 = 0xc0;
 
 #[derive(Copy, Clone, Eq, PartialEq)]
@@ -41,7 +45,15 @@ pub(super) struct Ps {
     /// Bytes of the payload still to come, or [`UNBOUNDED`].
     left: u32,
     ids: [u8; STREAMS],
-    streams: [Es; STREAMS],
+    streams: [Video; STREAMS],
+    /// The stream whose packet ends where this one begins, or [`STREAMS`].
+    #[cfg(target_pointer_width = "64")]
+    ended: u8,
+    /// A bit for each stream: how it is coded is known, and it is coded in a way that can't be split.
+    #[cfg(feature = "nal")]
+    known: u8,
+    #[cfg(feature = "nal")]
+    refused: u8,
     /// Packs have been seen: not an elementary stream.
     packs: bool,
 }
@@ -123,7 +135,13 @@ impl Ps {
             payload: if packs { Payload::Between } else { Payload::Video(0) },
             left: if packs { 0 } else { UNBOUNDED },
             ids: [0; STREAMS],
-            streams: [Es::new(); STREAMS],
+            streams: [Video::NONE; STREAMS],
+            #[cfg(target_pointer_width = "64")]
+            ended: STREAMS as u8,
+            #[cfg(feature = "nal")]
+            known: 0,
+            #[cfg(feature = "nal")]
+            refused: 0,
             packs,
         }
     }
@@ -144,8 +162,8 @@ impl Ps {
         let bytes = fresh.get(..left).unwrap_or(fresh);
         let taken = match self.payload {
             Payload::Video(slot) => {
-                let Some(es) = self.streams.get_mut(usize::from(slot)) else { return 0 };
-                let fed = es.feed(slot, bytes, complete, true, backlog, found);
+                let Some(video) = self.streams.get_mut(usize::from(slot)) else { return 0 };
+                let fed = video.feed(slot, bytes, complete, true, backlog, found);
                 if fed.system && fed.taken == 0 {
                     return self.interrupted(fresh, last, backlog, found);
                 }
@@ -157,6 +175,10 @@ impl Ps {
             // No more than `left` was taken.
             self.left -= taken as u32;
             if self.left == 0 {
+                #[cfg(target_pointer_width = "64")]
+                if let Payload::Video(slot) = self.payload {
+                    self.ended = slot;
+                }
                 self.payload = Payload::Between;
                 if taken == 0 {
                     return self.packet(fresh, last, backlog, found);
@@ -236,14 +258,14 @@ impl Ps {
 
     /// Something is missing: every stream is undecided until its next picture.
     fn lose(&mut self, backlog: &mut Backlog) {
-        for (id, es) in (0..).zip(&mut self.streams) {
-            es.lose(id, backlog);
+        for (id, video) in (0..).zip(&mut self.streams) {
+            video.lose(id, backlog);
         }
     }
 
     pub(super) fn finish(&mut self, backlog: &mut Backlog, found: &mut Found) {
-        for (id, es) in (0..).zip(&mut self.streams) {
-            es.finish(id, backlog, found);
+        for (id, video) in (0..).zip(&mut self.streams) {
+            video.finish(id, backlog, found);
         }
     }
 
@@ -251,6 +273,11 @@ impl Ps {
     fn packet(&mut self, fresh: &[u8], last: bool, backlog: &mut Backlog, found: &mut Found) -> usize {
         if fresh.len() < LOOK_AHEAD && !last {
             return 0;
+        }
+        #[cfg(target_pointer_width = "64")]
+        if let Some((slot, len)) = self.run(fresh) {
+            backlog.push(len, slot);
+            return len;
         }
         let undecided = Tag::Is(Part::Undecided);
         let not_video = Tag::Is(Part::NotVideo);
@@ -274,15 +301,20 @@ impl Ps {
                 backlog.push(header, Tag::Of(GLUE));
                 return header;
             }
+            0xe0..=0xef if self.is_refused(code) => 0,
             0xe0..=0xef => video_header(fresh).unwrap_or(0),
             _ => 6,
         };
+        #[cfg(feature = "nal")]
+        if header > 0 && !self.look(code, fresh, header, len, last, backlog, found) {
+            return 0;
+        }
         let (payload, tag) = match code {
             0xe0..=0xef => match self.stream(code).filter(|_| header > 0) {
-                Some((slot, es)) => (Payload::Video(slot), es.tag(slot)),
+                Some((slot, video)) => (Payload::Video(slot), video.tag(slot)),
                 None => {
-                    if let Some((slot, es)) = self.stream(code) {
-                        es.lose(slot, backlog);
+                    if let Some((slot, video)) = self.stream(code) {
+                        video.lose(slot, backlog);
                     }
                     (Payload::Undecided, undecided)
                 }
@@ -301,6 +333,11 @@ impl Ps {
                     (Payload::Undecided, undecided)
                 }
                 _ if code == SYSTEM_HEADER => (Payload::SystemHeader, Tag::Of(GLUE)),
+                #[cfg(feature = "nal")]
+                _ if code == MAP => {
+                    self.map(fresh.get(..6 + len).unwrap_or_default(), backlog, found);
+                    (Payload::Checked, not_video)
+                }
                 _ => (if code < AUDIO { Payload::Checked } else { Payload::Audio }, not_video),
             },
             _ => (Payload::Undecided, undecided),
@@ -317,7 +354,104 @@ impl Ps {
         header
     }
 
-    fn stream(&mut self, id: u8) -> Option<(u8, &mut Es)> {
+    /// The stream is coded in a way that can't be split.
+    fn is_refused(&self, _id: u8) -> bool {
+        #[cfg(feature = "nal")]
+        return self.ids.iter().position(|&id| id == _id).is_some_and(|slot| self.refused >> slot & 1 == 1);
+        #[cfg(not(feature = "nal"))]
+        false
+    }
+
+    /// Packs and packets that are nothing but more of the picture with which the last packet ended: what they are, and
+    /// their bytes. To take them one by one takes as long as to search them. Microcontrollers search slower.
+    #[cfg(target_pointer_width = "64")]
+    fn run(&mut self, fresh: &[u8]) -> Option<(Tag, usize)> {
+        let slot = core::mem::replace(&mut self.ended, STREAMS as u8);
+        let (&id, video) = (self.ids.get(usize::from(slot))?, self.streams.get_mut(usize::from(slot))?);
+        let mut len = 0;
+        while let Some(rest) = fresh.get(len..) {
+            let pack = pack_header(rest).unwrap_or(0);
+            let Some(&[0, 0, 1, stream, high, low, ..]) = rest.get(pack..) else { break };
+            let size = 6 + usize::from(u16::from_be_bytes([high, low]));
+            let Some(packet) = rest.get(pack..pack + size).filter(|_| stream == id) else { break };
+            let payload = video_header(packet).and_then(|header| packet.get(header..));
+            if !payload.is_some_and(|payload| video.goes_through(payload)) {
+                break;
+            }
+            len += pack + size;
+            self.ended = slot;
+        }
+        (len > 0).then(|| (video.tag(slot), len))
+    }
+
+    /// Learns how the video is coded to which the packet that `fresh` begins with belongs, from its first headers if no
+    /// map has said it. `false`: more bytes are needed.
+    #[cfg(feature = "nal")]
+    #[allow(clippy::too_many_arguments)]
+    fn look(
+        &mut self,
+        code: u8,
+        fresh: &[u8],
+        header: usize,
+        len: usize,
+        last: bool,
+        backlog: &mut Backlog,
+        found: &mut Found,
+    ) -> bool {
+        let Some((slot, video)) = self.stream(code) else { return true };
+        let decided = video.is_decided();
+        if decided {
+            self.known |= 1 << slot;
+        }
+        if self.known >> slot & 1 == 1 {
+            return true;
+        }
+        let end = if len == 0 { CHECKED } else { CHECKED.min(6 + len) };
+        if fresh.len() < end && !last {
+            return false;
+        }
+        if let Some(codec) = container::coding(fresh.get(header..end.min(fresh.len())).unwrap_or_default()) {
+            self.assign(slot, codec, backlog, found);
+        }
+        true
+    }
+
+    /// What a program stream map (13818-1, 2.5.4) says, if it is whole and applies now.
+    #[cfg(feature = "nal")]
+    fn map(&mut self, packet: &[u8], backlog: &mut Backlog, found: &mut Found) {
+        let number =
+            |at: usize| packet.get(at..at + 2).map(|two| usize::from(two[0]) << 8 | usize::from(two[1]));
+        let whole = packet.iter().fold(u32::MAX, |crc, &byte| super::psi::crc(crc, byte)) == 0;
+        if !whole || packet.get(6).is_none_or(|flags| flags & 0x80 == 0) {
+            return;
+        }
+        let Some(mut at) = number(8).map(|information| 12 + information) else { return };
+        while let (Some(&[kind, id]), Some(information)) = (packet.get(at..at + 2), number(at + 2)) {
+            at += 4 + information;
+            if !matches!(id, 0xe0..=0xef) || at + 4 > packet.len() {
+                continue;
+            }
+            let Some((slot, _)) = self.stream(id) else { continue };
+            let carries = Carries::by_stream_type(kind);
+            self.assign(slot, carries.codec(), backlog, found);
+            self.refused = self.refused & !(1 << slot) | u8::from(!carries.is_video()) << slot;
+        }
+    }
+
+    /// `codec`: as [`Video::new`] takes it.
+    #[cfg(feature = "nal")]
+    fn assign(&mut self, slot: u8, codec: Option<super::Codec>, backlog: &mut Backlog, found: &mut Found) {
+        self.known |= 1 << slot;
+        if let (Some(video), Some(new)) = (self.streams.get_mut(usize::from(slot)), Video::new(codec))
+            && video.codec() != codec
+        {
+            video.lose(slot, backlog);
+            video.finish(slot, backlog, found);
+            *video = new;
+        }
+    }
+
+    fn stream(&mut self, id: u8) -> Option<(u8, &mut Video)> {
         let at = self.ids.iter().position(|&other| other == id || other == 0)?;
         *self.ids.get_mut(at)? = id;
         Some((at as u8, self.streams.get_mut(at)?))

@@ -9,6 +9,13 @@ const ENTRIES: usize = 48;
 /// Owners from here on are sections of the PAT.
 const IN_PAT: u16 = 0x2000;
 
+/// CRC_32 (Annex A) with one more byte.
+#[inline]
+pub(super) fn crc(crc: u32, byte: u8) -> u32 {
+    (0..8)
+        .fold(crc ^ u32::from(byte) << 24, |crc, _| (crc << 1) ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 })
+}
+
 const PAT: u8 = 0;
 const PMT: u8 = 2;
 
@@ -44,7 +51,7 @@ impl Carries {
         matches!(self, Self::Video | Self::H264 | Self::Hevc)
     }
 
-    const fn by_stream_type(kind: u8) -> Self {
+    pub(super) const fn by_stream_type(kind: u8) -> Self {
         match kind {
             0x01 | 0x02 => Self::Video,
             0x1b => Self::H264,
@@ -200,10 +207,7 @@ impl Psi {
         if self.len == 0 {
             return false;
         }
-        self.crc ^= u32::from(byte) << 24;
-        for _ in 0..8 {
-            self.crc = (self.crc << 1) ^ if self.crc >> 31 == 1 { 0x04c1_1db7 } else { 0 };
-        }
+        self.crc = crc(self.crc, byte);
         let at = self.at;
         self.at += 1;
         match at {

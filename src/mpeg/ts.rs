@@ -282,7 +282,7 @@ impl Ts {
         let mut taken = stream.pes_header(slot, bytes, backlog);
         if taken == 0 {
             taken = if stream.clear {
-                stream.video.feed(slot, bytes, backlog, found)
+                stream.video.feed(slot, bytes, true, false, backlog, found).taken
             } else {
                 backlog.push(bytes.len(), UNDECIDED);
                 bytes.len()

@@ -1,8 +1,8 @@
-//! A video stream of a transport stream, of any coding.
+//! A video stream of a program or transport stream, of any coding.
 
 use super::backlog::{Backlog, Tag};
 use super::es::Es;
-use super::layer::Layer;
+use super::layer::{Fed, Layer};
 #[cfg(feature = "nal")]
 use super::nal::Nal;
 use super::{Codec, Found};
@@ -25,6 +25,15 @@ impl Video {
             Some(codec) => Some(Self::Nal(Nal::new(codec))),
             #[cfg(not(feature = "nal"))]
             Some(_) => None,
+        }
+    }
+
+    /// Pictures have been seen that leave no doubt about the coding.
+    #[cfg(feature = "nal")]
+    pub(super) const fn is_decided(&self) -> bool {
+        match self {
+            Self::Mpeg(es) => es.is_decided(),
+            Self::Nal(_) => true,
         }
     }
 
@@ -74,9 +83,18 @@ impl Video {
         either!(self, layer => layer.goes_through(bytes))
     }
 
-    /// Takes payload, which is all there, and returns how much.
-    pub(super) fn feed(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found) -> usize {
-        either!(self, layer => layer.feed(id, bytes, true, false, backlog, found).taken)
+    /// See [`Layer::feed`].
+    #[inline]
+    pub(super) fn feed(
+        &mut self,
+        id: u8,
+        bytes: &[u8],
+        complete: bool,
+        system: bool,
+        backlog: &mut Backlog,
+        found: &mut Found,
+    ) -> Fed {
+        either!(self, layer => layer.feed(id, bytes, complete, system, backlog, found))
     }
 
     pub(super) fn lose(&mut self, id: u8, backlog: &mut Backlog) {

@@ -5,6 +5,8 @@ use p2pgate::mpeg::{Codec, Part};
 use super::streams::Random;
 
 const KINDS: [Part; 3] = [Part::Intra, Part::Predicted, Part::Bidirectional];
+/// In a picture that completes the frame of an I-field.
+const SECOND: [Part; 3] = [Part::Intra, Part::SecondField, Part::SecondField];
 
 /// A NAL unit with its start code.
 pub struct Made {
@@ -136,26 +138,78 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// A sequence parameter set of H.264. `fields`: pictures may be fields.
+pub fn avc_sequence(random: &mut Random, fields: bool, frame_number_bits: u32) -> Vec<u8> {
+    let high = random.one_in(2);
+    let mut bits = Bits::default().put(if high { 100 } else { 77 }, 8).put(0, 8).put(40, 8).number(0);
+    if high {
+        bits = bits.number(1).number(0).number(0).put(0, 1);
+        let lists = random.one_in(2);
+        bits = bits.put(lists.into(), 1);
+        if lists {
+            // The first from its second entry on as the last said, the seventh in full.
+            bits = bits.put(1, 1).number(3).number(20).put(0, 5).put(1, 1);
+            bits = (0..64).fold(bits, |bits, at| bits.number(at % 3)).put(0, 1);
+        }
+    }
+    bits = bits.number(frame_number_bits - 4);
+    bits = match random.below(3) {
+        0 => bits.number(0).number(2),
+        1 => bits.number(1).put(0, 1).number(1).number(2).number(2).number(5).number(6),
+        _ => bits.number(2),
+    };
+    bits = bits.number(4).put(0, 1).number(119).number(67).put((!fields).into(), 1);
+    if fields { bits.put(1, 1) } else { bits }.put(0b1000, 4).bytes()
+}
+
+/// What is between a slice's parameter set and its data. `bottom`: of a field.
+pub fn avc_structure(bits: Bits, fields: bool, frame_number_bits: u32, bottom: Option<bool>) -> Bits {
+    let bits = bits.put(1, frame_number_bits);
+    match bottom {
+        _ if !fields => bits,
+        Some(bottom) => bits.put(1, 1).put(bottom.into(), 1),
+        None => bits.put(0, 1),
+    }
+}
+
 pub fn avc(random: &mut Random, count: usize) -> Stream {
     let delimiters = random.one_in(2);
+    let fields = random.one_in(2);
+    let frame_number_bits = 4 + random.below(13) as u32;
+    let sps = avc_sequence(random, fields, frame_number_bits);
     let mut out = Writer::new(random);
+    // The field whose second has not come: parity, and whether it is intra.
+    let mut first_field: Option<(bool, bool)> = None;
     for number in 0..count {
-        let intra = number == 0 || out.random.one_in(6);
-        let idr = intra && (number == 0 || out.random.one_in(2));
+        let intra = match first_field {
+            Some((_, intra)) => intra && out.random.one_in(3),
+            None => number == 0 || out.random.one_in(6),
+        };
+        let idr = intra && first_field.is_none() && (number == 0 || out.random.one_in(2));
         let (kinds, most) = out.kinds(intra);
+        let completes = matches!(first_field, Some((_, true)));
+        let bottom = match first_field.take() {
+            Some((bottom, _)) => Some(!bottom),
+            None if fields && out.random.one_in(2) => {
+                let bottom = out.random.one_in(2);
+                first_field = Some((bottom, intra));
+                Some(bottom)
+            }
+            None => None,
+        };
         if delimiters {
             out.starts(unit(&[0x09], &Bits::default().put(most, 3).bytes()));
         }
         if idr {
-            out.starts(unit(&[0x67], &[100, 0, 40, 0xac, 0xd9, 0x40, 0x78, 0x02, 0x27, 0xe5, 0x80]));
+            out.starts(unit(&[0x67], &sps));
         }
         if number == 0 || (idr && out.random.one_in(2)) {
-            for set in [0, 1, 200] {
+            for set in [0, 1, 31] {
                 out.starts(unit(&[0x68], &Bits::default().number(set).number(0).put(5, 4).bytes()));
             }
         }
         out.sei(&[0x06]);
-        let set = [0, 0, 1, 200][out.random.below(4)];
+        let set = [0, 0, 1, 31][out.random.below(4)];
         let header = match (idr, out.random.one_in(3) && !intra) {
             (true, _) => 0x65,
             (_, true) => 0x01,
@@ -166,8 +220,9 @@ pub fn avc(random: &mut Random, count: usize) -> Stream {
         for kind in kinds {
             let kind_number = [2, 0, 1][kind] + if all { 5 } else { 0 };
             let bits = Bits::default().number(macroblock).number(kind_number).number(set);
+            let bits = avc_structure(bits, fields, frame_number_bits, bottom);
             let payload = coded(out.random, bits, if kind == 0 { 300 } else { 60 });
-            out.slice(unit(&[header], &payload), KINDS[kind]);
+            out.slice(unit(&[header], &payload), if completes { SECOND[kind] } else { KINDS[kind] });
             macroblock += 1 + out.random.below(90) as u32;
         }
         if out.random.one_in(8) {
@@ -178,11 +233,12 @@ pub fn avc(random: &mut Random, count: usize) -> Stream {
     out.stream
 }
 
-/// A sequence parameter set, and the bits of an address: of 64 x 64 blocks.
-fn sequence(random: &mut Random, width: u32, height: u32) -> (Vec<u8>, u32) {
+/// A sequence parameter set of HEVC, and the bits of an address: of 64 x 64 blocks. `fields`: its source is interlaced.
+pub fn hevc_sequence(random: &mut Random, fields: bool, width: u32, height: u32) -> (Vec<u8>, u32) {
     let layers = random.below(3) as u32;
     let mut bits = Bits::default().put(0, 4).put(layers, 3).put(1, 1);
-    bits = bits.put(1, 8).put(0x6000_0000, 32).put(0x9000, 32).put(0, 16).put(93, 8);
+    bits = bits.put(1, 8).put(0x6000_0000, 32).put(if fields { 0b0100 } else { 0b1001 }, 4).put(0, 12);
+    bits = bits.put(0, 32).put(93, 8);
     let levels = random.below(2) as u32;
     if layers > 0 {
         (0..8).for_each(|layer| {
@@ -205,10 +261,12 @@ fn sequence(random: &mut Random, width: u32, height: u32) -> (Vec<u8>, u32) {
 pub fn hevc(random: &mut Random, count: usize) -> Stream {
     let delimiters = random.one_in(2);
     let (width, height) = (64 + 8 * random.below(480) as u32, 64 + 8 * random.below(270) as u32);
-    let (sps, address_bits) = sequence(random, width, height);
+    let fields = random.one_in(3);
+    let (sps, address_bits) = hevc_sequence(random, fields, width, height);
     let blocks = width.div_ceil(64) * height.div_ceil(64);
     let (dependent, extra) = (random.below(2) as u32, random.below(3) as u32);
     let mut out = Writer::new(random);
+    let mut after_intra = false;
     for number in 0..count {
         let intra = number == 0 || out.random.one_in(6);
         let access_point = intra && (number == 0 || out.random.one_in(2));
@@ -231,6 +289,8 @@ pub fn hevc(random: &mut Random, count: usize) -> Stream {
             (_, true) => 1,
             _ => [0, 1, 8][out.random.below(3)],
         };
+        let completes = fields && after_intra;
+        after_intra = intra;
         let (mut address, mut before) = (0, None);
         for kind in kinds {
             if address >= blocks {
@@ -250,7 +310,10 @@ pub fn hevc(random: &mut Random, count: usize) -> Stream {
                 bits = bits.put(out.random.next() as u32, extra).number(type_number);
             }
             let payload = coded(out.random, bits, if kind == 0 { 300 } else { 60 });
-            out.slice(unit(&[header << 1, 0x01], &payload), KINDS[kind]);
+            out.slice(
+                unit(&[header << 1, 0x01], &payload),
+                if completes { SECOND[kind] } else { KINDS[kind] },
+            );
             address += 1 + out.random.below(40) as u32;
             before = Some(kind);
         }

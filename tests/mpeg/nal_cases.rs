@@ -51,6 +51,49 @@ fn v10b_intra_is_by_slice_idr_or_not() {
 }
 
 #[test]
+fn v10b_fields_of_h264_complete_the_frame_of_an_i_field() {
+    use Part::{Bidirectional as B, Intra as I, Predicted as P, SecondField as S};
+    let sets = |fields| {
+        let sequence = unit(&[0x67], &nal::avc_sequence(&mut Random(5), fields, 7));
+        let set = |set| unit(&[0x68], &Bits::default().number(set).number(0).put(5, 4).bytes());
+        [sequence, set(0), set(200)].concat()
+    };
+    // A picture: slice_type, of a frame or a field.
+    let picture = |kind: u32, bottom: Option<bool>, set: u32| {
+        let bits = Bits::default().number(0).number(kind).number(set);
+        let bits = nal::avc_structure(bits, true, 7, bottom);
+        let payload = [bits.bytes(), vec![0x5a; 40]].concat();
+        unit(&[0x41], &payload)
+    };
+    let (top, bottom, frame) = (Some(false), Some(true), None);
+    for (why, pictures, expected) in [
+        ("pairs, top or bottom first", vec![(2, top), (0, bottom), (2, bottom), (0, top)], vec![I, S, I, S]),
+        ("B", vec![(2, top), (1, bottom), (1, top)], vec![I, S, B]),
+        ("two I-fields", vec![(2, top), (2, bottom), (0, top), (0, bottom)], vec![I, P]),
+        ("without second field", vec![(2, top), (0, top), (0, bottom)], vec![I, P]),
+        ("frames", vec![(2, frame), (0, frame), (0, top)], vec![I, P]),
+        ("an I-frame, then fields", vec![(2, frame), (0, top), (0, bottom)], vec![I, P]),
+        ("an I-field, then a frame", vec![(2, top), (0, frame), (0, bottom)], vec![I, P]),
+    ] {
+        let all: Vec<Vec<u8>> = pictures.iter().map(|&(kind, bottom)| picture(kind, bottom, 0)).collect();
+        let data = [sets(true), picture(2, frame, 0), picture(0, frame, 0), all.concat()].concat();
+        assert_eq!(order(&parts(&data)), [vec![I, P], expected].concat(), "{why}");
+    }
+    // Where it can't be told whether pictures are fields, what follows an I-picture may complete it.
+    let unknown = unit(&[0x67], &[100, 0, 40]);
+    let set = unit(&[0x68], &Bits::default().number(0).number(0).put(5, 4).bytes());
+    let [first, second, third] = [2, 0, 0].map(|kind| picture(kind, frame, 0));
+    let data = [unknown, set, first.clone(), second, third].concat();
+    assert_eq!(order(&parts(&data)), [I, S, P]);
+    let [second, third] = [0, 0].map(|kind| picture(kind, frame, 200));
+    assert_eq!(order(&parts(&[sets(true), picture(2, top, 0), second, third].concat())), [I, S, P]);
+    // A sequence that is said to be another has to be so twice.
+    let data = [sets(true), first.clone(), picture(0, frame, 0), sets(false), first];
+    let data = [data.concat(), picture(0, bottom, 0), picture(0, top, 0)].concat();
+    assert_eq!(order(&parts(&data)), [I, P, I, S, P]);
+}
+
+#[test]
 fn v10b_fields_are_pictures_of_their_own_in_h264() {
     // An I-field, a P-field; each begins with macroblock 0.
     let data = [sets(), slice(0x65, 0, I, 0), slice(0x61, 0, P, 0), slice(0x61, 30, P, 0)].concat();
@@ -127,7 +170,7 @@ fn v10b_no_single_wrong_bit_of_a_delimited_i_slice_or_its_header_makes_it_anythi
 #[test]
 fn v10b_a_parameter_set_of_hevc_that_changes_has_to_come_twice() {
     let set = |extra: u32| {
-        unit(&[0x44, 0x01], &Bits::default().number(0).number(0).put(0, 2).put(extra, 3).put(5, 5).bytes())
+        unit(&[0x44, 0x01], &Bits::default().number(0).number(3).put(0, 2).put(extra, 3).put(5, 5).bytes())
     };
     let slice = |header: u8, kind: u32, extra: u32| {
         let bits = Bits::default().put(1, 1).put(0, if header == 0x28 { 1 } else { 0 });
@@ -136,8 +179,9 @@ fn v10b_a_parameter_set_of_hevc_that_changes_has_to_come_twice() {
         unit(&[header, 0x01], &payload)
     };
     let vps = unit(&[0x40, 0x01], &[0x0c, 0x01, 0xff, 0xff, 0x01, 0x60]);
+    let sequence = unit(&[0x42, 0x01], &nal::hevc_sequence(&mut Random(1), false, 64, 64).0);
     let data = [
-        [vps, set(0), slice(0x28, 2, 0), slice(0x02, 1, 0)].concat(),
+        [vps, sequence, set(0), slice(0x28, 2, 0), slice(0x02, 1, 0)].concat(),
         // In the second slice, the first of the two bits would be taken for the whole type.
         [set(1), slice(0x02, 2, 0), slice(0x02, 1, 1), set(1), slice(0x02, 0, 1)].concat(),
     ];
@@ -148,7 +192,7 @@ fn v10b_a_parameter_set_of_hevc_that_changes_has_to_come_twice() {
 #[test]
 fn v10b_files_cut_at_their_head_are_known() {
     for codec in [Codec::H264, Codec::Hevc] {
-        let stream = nal::stream(&mut Random(9), codec, 30);
+        let stream = nal::stream(&mut Random(3), codec, 60);
         let data = stream.data();
         let sets = if codec == Codec::Hevc { 0x40 } else { 0x67 };
         let second = stream.units.iter().enumerate().filter(|(_, unit)| unit.bytes[3] == sets).nth(1);
@@ -207,6 +251,64 @@ fn v10b_each_video_of_a_transport_stream_is_split_on_its_own() {
     }
     let counts = splitter.counts();
     assert_eq!(counts.i + counts.p + counts.b, 45);
+}
+
+/// `video` in packets of a program stream, `map` behind the first pack.
+fn packets(video: &[u8], map: &[u8], length: usize) -> Vec<u8> {
+    let packets = video.chunks(length).map(|bytes| streams::pes(0xe0, bytes, false)).collect::<Vec<_>>();
+    [streams::pack(false), map.to_vec(), packets.concat(), vec![0, 0, 1, 0xb9]].concat()
+}
+
+#[test]
+fn v10b_program_streams_without_a_map_are_known_by_their_parameter_sets() {
+    for codec in [Codec::H264, Codec::Hevc] {
+        let stream = nal::stream(&mut Random(3), codec, 60);
+        let video = stream.data();
+        for length in [400, 2020, 40_000] {
+            let data = packets(&video, &[], length);
+            let (said, splitter) = parts_by(&data, || 999);
+            let layout = super::plain::program(&data);
+            super::plain::check_as(&said, &layout, |places| super::in_packets(&stream, &said, places));
+            assert_eq!((splitter.container(), splitter.codec()), (Container::Ps, codec));
+        }
+        // A recording that begins in the middle of a picture is undecided until the next of them.
+        let data = packets(&video[500..], &[], 2020);
+        let said = parts_by(&data, || 999).0;
+        assert!(said[..300].iter().all(|&part| part == Part::Undecided));
+        let there = said.iter().filter(|&&part| part == Part::Predicted).count();
+        let all = stream.parts().iter().filter(|&&part| part == Part::Predicted).count();
+        assert!(there > all / 3, "{there} of {all}");
+    }
+}
+
+#[test]
+fn v10b_what_a_map_says_counts_only_if_it_is_whole_and_applies() {
+    let stream = nal::avc(&mut Random(3), 20);
+    let video = stream.data();
+    let clear = |map: &[u8]| {
+        let data = packets(&video, map, 2020);
+        parts(&data).iter().filter(|part| matches!(part, Part::Predicted | Part::Bidirectional)).count()
+    };
+    let good = streams::map(&[(0x0f, 0xc0), (0x1b, 0xe0)]);
+    assert!(clear(&good) > 1000);
+    // HEVC's headers are none of H.264's, MPEG-2's start codes neither; another coding can't be split.
+    for kind in [0x24, 0x02, 0x10, 0xea] {
+        assert_eq!(clear(&streams::map(&[(0x0f, 0xc0), (kind, 0xe0)])), 0, "{kind:#x}");
+    }
+    // These count as none, so that the parameter sets say it.
+    for bit in 8 * 6..8 * good.len() {
+        let mut map = streams::map(&[(0x24, 0xe0)]);
+        if bit / 8 < map.len() {
+            map[bit / 8] ^= 1 << (bit % 8);
+            assert!(clear(&map) > 1000, "bit {bit}");
+        }
+    }
+    let mpeg = streams::video(&mut Random(4), streams::Syntax::Mpeg2, 20);
+    for (kind, splits) in [(0x02, true), (0x01, true), (0x1b, false), (0x10, false)] {
+        let data = packets(&mpeg, &streams::map(&[(kind, 0xe0)]), 2020);
+        let clear = parts(&data).iter().any(|part| matches!(part, Part::Predicted | Part::Bidirectional));
+        assert_eq!(clear, splits, "{kind:#x}");
+    }
 }
 
 #[test]

@@ -163,10 +163,30 @@ pub fn pack(mpeg1: bool) -> Vec<u8> {
     }
 }
 
+/// A program stream map. `streams`: stream_type and stream_id.
+pub fn map(streams: &[(u8, u8)]) -> Vec<u8> {
+    let mut out = vec![0, 0, 1, 0xbc, 0, 0, 0xe1, 0xff, 0, 2, 0x09, 0x00, 0, 0];
+    for &(kind, id) in streams {
+        out.extend([kind, id, 0, 3, 0x0a, 0x01, 0x65]);
+    }
+    let entries = out.len() - 14;
+    (out[5], out[13]) = ((out.len() - 6 + 4) as u8, entries as u8);
+    out.extend(crc(&out).to_be_bytes());
+    out
+}
+
 /// A program stream with sound, padding and a navigation packet between the video.
 pub fn program_stream(random: &mut Random, video: &[u8], mpeg1: bool) -> Vec<u8> {
+    program_stream_of(random, video, mpeg1, &[])
+}
+
+/// `map`: what a [`map`] says that comes first, if it says anything.
+pub fn program_stream_of(random: &mut Random, video: &[u8], mpeg1: bool, streams: &[(u8, u8)]) -> Vec<u8> {
     let mut out = pack(mpeg1);
     out.extend([0, 0, 1, 0xbb, 0, 6, 0x80, 0, 1, 4, 0xe1, 0x7f]);
+    if !streams.is_empty() {
+        out.extend(map(streams));
+    }
     let mut left = video;
     while !left.is_empty() {
         let len = if random.one_in(5) { random.below(4) } else { random.below(900) }.min(left.len());
