@@ -65,7 +65,7 @@ impl Broker {
             Message::Ping(ping) => return self.answer(id, StatusCode::Done, "Alive.", ping.transaction),
             Message::Deposit(deposit) => return self.deposit(id, &deposit, now),
             Message::Collect(collect) => return self.collect(id, &collect, now),
-            Message::Collected(collected) => return self.collected(id, &collected),
+            Message::Collected(collected) => return self.collected(id, &collected, now),
             Message::Deposits(question) => return self.list_deposits(id, &question, now),
             Message::Withdraw(it) if it.transaction.is_some() => {
                 return self.withdraw_deposit(id, &it.handle, it.transaction);

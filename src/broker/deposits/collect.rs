@@ -48,14 +48,19 @@ impl Broker {
         let Some(session) = self.net.session(link).filter(|session| session.frame.is_some()) else { return };
         let identifier = session.identifier.clone();
         if listens {
-            let waiting: Vec<_> = self.deposits.for_callee(&identifier).map(|(number, _)| number).collect();
-            for number in waiting {
-                self.tell_callee(number);
-            }
+            self.tell_of_all(&identifier);
         }
         let own: Vec<_> = self.deposits.of_caller(&identifier).map(|(number, _)| number).collect();
         for number in own {
             self.tell_depositor(number);
+        }
+    }
+
+    /// M21 for whatever waits for a callee.
+    fn tell_of_all(&mut self, callee: &str) {
+        let waiting: Vec<_> = self.deposits.for_callee(callee).map(|(number, _)| number).collect();
+        for number in waiting {
+            self.tell_callee(number);
         }
     }
 
@@ -149,7 +154,12 @@ impl Broker {
     }
 
     /// How a collection ended. What is unknown was deleted before: the callee may ask again for that answer.
-    pub(in crate::broker) fn collected(&mut self, link: ConnectionId, collected: &message::Collected<'_>) {
+    pub(in crate::broker) fn collected(
+        &mut self,
+        link: ConnectionId,
+        collected: &message::Collected<'_>,
+        now: u64,
+    ) {
         let Some(session) = self.net.session(link) else { return };
         let (callee, key) = (session.identifier.clone(), session.secured.key);
         let transaction = collected.transaction;
@@ -170,7 +180,15 @@ impl Broker {
                 }
                 self.answer(link, StatusCode::Done, "It is kept.", transaction);
             }
-            _ => self.answer(link, StatusCode::Done, "Done.", transaction),
+            _ => {
+                self.answer(link, StatusCode::Done, "Done.", transaction);
+                // Until it has this answer the callee keeps no other deposit of that depositor in mind: what it was told of since is told again.
+                let limit = self.config.queries_per_minute;
+                let asker = self.registry.get_mut(&callee);
+                if asker.is_some_and(|terminal| terminal.queries.take(limit, now).is_ok()) {
+                    self.tell_of_all(&callee);
+                }
+            }
         }
     }
 
