@@ -24,6 +24,7 @@ mod query;
 mod registration;
 mod registry;
 mod relay;
+mod slots;
 mod timers;
 
 pub use address::{StoredAddress, StoredAddressError};
@@ -40,7 +41,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use connection::{Connection, Net, State};
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use deposits::Deposits;
 use grants::Grants;
 use lanes::Lanes;
@@ -49,6 +50,7 @@ use query::{Query, QueryId};
 use registration::Pending;
 use registry::Registry;
 use sha2::{Digest, Sha256};
+use slots::Slots;
 use timers::{Timer, Timers};
 
 /// A connection, as the process numbers it: unique for the broker's life.
@@ -69,9 +71,7 @@ pub struct Broker {
     key: SecretKey,
     entropy: Entropy,
     net: Net,
-    /// Handshakes by source, and in all.
-    sources: BTreeMap<IpAddr, usize>,
-    handshakes: usize,
+    slots: Slots,
     registry: Registry,
     queries: BTreeMap<QueryId, Query>,
     grants: Grants,
@@ -104,8 +104,7 @@ impl Broker {
             config,
             key,
             entropy: Entropy::from_system(&entropy),
-            sources: BTreeMap::new(),
-            handshakes: 0,
+            slots: Slots::default(),
             registry: Registry::default(),
             queries: BTreeMap::new(),
             grants: Grants::default(),
@@ -136,7 +135,7 @@ impl Broker {
     pub fn counts(&self) -> Counts {
         Counts {
             connections: self.net.connections.len(),
-            handshakes: self.handshakes,
+            handshakes: self.slots.taken(),
             terminals: self.registry.len(),
             queries: self.queries.len(),
             grants: self.grants.len(),
@@ -173,19 +172,21 @@ impl Broker {
         }
     }
 
-    /// A connection was accepted from `source`. One too many is closed at once.
+    /// A connection was accepted from `source`. One too many is closed at once: itself if it is its source's or there are too many of all kinds,
+    /// else the longest waiting of the source that has most in their handshakes.
     pub fn connected(&mut self, connection: ConnectionId, source: SocketAddr, now: u64) {
         let deadline = now.saturating_add(self.config.handshake_deadline_ms);
-        let here = self.sources.entry(source_of(source)).or_insert(0);
-        *here += 1;
-        self.handshakes += 1;
-        let too_many = *here > self.config.max_handshakes_per_source
-            || self.handshakes > self.config.max_handshakes
+        let here = self.slots.take(source_of(source), connection);
+        let too_many = here > self.config.max_handshakes_per_source
             || self.net.connections.len() >= self.config.max_connections;
         self.net.connections.insert(connection, Connection::new(source, deadline));
         self.timers.arm(deadline, Timer::Connection(connection));
         if too_many {
             self.refuse(connection, What::TooMany, now);
+        } else if self.slots.taken() > self.config.max_handshakes
+            && let Some(other) = self.slots.longest_of_fullest()
+        {
+            self.refuse(other, What::TooMany, now);
         }
     }
 
@@ -283,7 +284,7 @@ impl Broker {
         if let Some(gone) = self.net.connections.remove(&connection) {
             self.timers.disarm(gone.armed, Timer::Connection(connection));
             if gone.counted {
-                self.free_slot(gone.source);
+                self.slots.free(source_of(gone.source), connection);
             }
             match gone.state {
                 State::Lane(pair) => self.lane_ended(pair, connection),
@@ -379,20 +380,14 @@ impl Broker {
         let Some(connection) = self.net.connections.get_mut(&id) else { return };
         connection.state = state;
         connection.deadline = deadline;
-        if core::mem::take(&mut connection.counted) {
-            let source = connection.source;
-            self.free_slot(source);
-        }
+        self.free_slot(id);
     }
 
-    fn free_slot(&mut self, source: SocketAddr) {
-        self.handshakes = self.handshakes.saturating_sub(1);
-        let source = source_of(source);
-        if let Some(here) = self.sources.get_mut(&source) {
-            *here = here.saturating_sub(1);
-            if *here == 0 {
-                self.sources.remove(&source);
-            }
+    fn free_slot(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.net.connections.get_mut(&id)
+            && core::mem::take(&mut connection.counted)
+        {
+            self.slots.free(source_of(connection.source), id);
         }
     }
 
@@ -407,6 +402,7 @@ impl Broker {
 
     fn close(&mut self, id: ConnectionId, now: u64) {
         self.leave(id, now);
+        self.free_slot(id);
         self.net.close(id);
     }
 
