@@ -243,6 +243,10 @@ void app_start(struct app *app, int listens, unsigned load_limit, unsigned load_
     p2pgate_result_t result;
     const int file = lock(app);
 
+#ifndef RECORDER_TLS
+    if (app->identity.tls)
+        die(EXIT_USAGE, "%s is to be reached by TLS, which this program was built without: build it with make TLS=1", app->identity.broker);
+#endif
     read_seed(app, seed);
     if (state_random(entropy) != 0)
         die(EXIT_LOCAL, "the operating system gives no random bytes (%s): check /dev/urandom", strerror(errno));
@@ -256,6 +260,9 @@ void app_start(struct app *app, int listens, unsigned load_limit, unsigned load_
     options.load_limit = load_limit;
     options.load_sessions = load_sessions;
     app->node.broker = app->identity.broker;
+    app->node.tls = app->identity.tls;
+    snprintf(app->authorities, sizeof app->authorities, "%s/broker-ca.pem", app->folder);
+    app->node.authorities = access(app->authorities, F_OK) == 0 ? app->authorities : NULL;
     app->node.owner = app;
     app->node.event = on_event;
     app->node.payload = on_payload;

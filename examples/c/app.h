@@ -34,6 +34,7 @@ void die(enum exit_code code, const char *format, ...) PRINTS(2, 3) ENDS;
 struct app {
     const char *folder;
     struct identity identity;
+    char authorities[1024]; /* the file of those whose certificates the broker may show in TLS */
     struct node node;
     struct state_version peers; /* of the file as last read or written */
     int is_locked; /* the folder, for a change of the list */

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 static const char usage[] = "usage:\n"
-    "  recorder init    --state DIR --id ID --broker ADDR --broker-key KEY --ticket TICKET\n"
+    "  recorder init    --state DIR --id ID --broker ADDR --broker-key KEY --ticket TICKET [--tls] [--tls-ca FILE]\n"
     "  recorder show    --state DIR\n"
     "  recorder allow   --state DIR [--create ID,... | --add ID,... --delete ID,...] [--fingerprints]\n"
     "  recorder receive --state DIR --out DIR [--listen ADDR] [--announce ADDR] [--load-limit PERCENT] [--sessions N] [--once]\n"
@@ -50,6 +50,8 @@ static void parse_options(struct options *options, const char *command, int coun
         {"init", "--broker", &options->broker, NULL},
         {"init", "--broker-key", &options->broker_key, NULL},
         {"init", "--ticket", &options->ticket, NULL},
+        {"init", "--tls", NULL, &options->tls},
+        {"init", "--tls-ca", &options->tls_ca, NULL},
         {"allow", "--create", &options->create, NULL},
         {"allow", "--add", &options->add, NULL},
         {"allow", "--delete", &options->delete_, NULL},
@@ -112,7 +114,22 @@ static int resume_enrolment(struct app *app, const struct identity *wanted)
         die(EXIT_LOCAL, "%s holds an unfinished enrolment of another recorder: finish that with init, or choose another folder", app->folder);
     p2pgate_wipe((uint8_t *)text, sizeof text);
     strcpy(app->identity.broker, wanted->broker);
+    app->identity.tls = wanted->tls;
     return 1;
+}
+
+/* Whose certificates the broker may show goes with the state: the file named may be gone tomorrow. */
+static void copy_authorities(const struct app *app, const char *path)
+{
+    static uint8_t text[64 << 10];
+    FILE *file = fopen(path, "rb");
+    const size_t length = file == NULL ? 0 : fread(text, 1, sizeof text, file);
+
+    if (file == NULL || ferror(file) || !feof(file))
+        die(EXIT_LOCAL, "cannot read %s, or it has more than 64 KiB", path);
+    fclose(file);
+    if (state_replace(app->folder, "broker-ca.pem", text, length) != 0)
+        die(EXIT_LOCAL, "cannot write %s/broker-ca.pem: %s", app->folder, strerror(errno));
 }
 
 static void init(struct app *app, const struct options *options)
@@ -129,6 +146,9 @@ static void init(struct app *app, const struct options *options)
         die(EXIT_USAGE, "--id or --broker is too long");
     strcpy(wanted.identifier, options->id);
     strcpy(wanted.broker, options->broker);
+    wanted.tls = options->tls;
+    if (options->tls_ca != NULL && !options->tls)
+        die(EXIT_USAGE, "--tls-ca takes --tls as well");
     parse_key("--broker-key", options->broker_key, wanted.broker_key);
     app->folder = options->state;
     if (state_make(app->folder) != 0)
@@ -147,6 +167,8 @@ static void init(struct app *app, const struct options *options)
     if (length == 0 || state_replace(app->folder, "identity.enrolling", text, length) != 0)
         die(EXIT_LOCAL, "cannot write %s/identity.enrolling: %s", app->folder, strerror(errno));
     p2pgate_wipe((uint8_t *)text, sizeof text);
+    if (options->tls_ca != NULL)
+        copy_authorities(app, options->tls_ca);
     app_start(app, 0, 101, 1);
     result = p2pgate_terminal_enrol(app->node.terminal, options->ticket, strlen(options->ticket));
     if (result != P2PGATE_OK)
@@ -169,7 +191,7 @@ static void show(struct app *app, const struct options *options)
     printf("identifier %s\n", app->identity.identifier);
     print_key("fingerprint ", public_key, "\n");
     printf("broker %s", app->identity.broker);
-    print_key(" key ", app->identity.broker_key, "\n");
+    print_key(" key ", app->identity.broker_key, app->identity.tls ? " TLS\n" : "\n");
 }
 
 /* --- allow ------------------------------------------------------------------------------------------------------------------------------------------- */

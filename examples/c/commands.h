@@ -5,7 +5,8 @@
 #include "app.h"
 
 struct options {
-    const char *state, *id, *broker, *broker_key, *ticket; /* init */
+    const char *state, *id, *broker, *broker_key, *ticket, *tls_ca; /* init */
+    int tls;
     const char *create, *add, *delete_;                    /* allow */
     const char *out, *listen, *announce, *load_limit, *sessions; /* receive */
     const char *to, *as, *relay_below, *file;              /* send */

@@ -46,6 +46,10 @@ int net_accept(int slot);
 /* Begins to connect a free slot: 0, or -1. */
 int net_connect(int slot, const p2pgate_address_t *to);
 
+/* Puts TLS around a slot that was just connected to the broker `name` (HOST:PORT), whose certificate has to come from `authorities` (a file of PEM). 0, or
+   -1: also where the program is built without. */
+int net_secure(int slot, const char *name, const char *authorities);
+
 /* How far that is. */
 enum net_state net_state(int slot);
 

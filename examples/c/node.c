@@ -80,6 +80,11 @@ static void connect_wire(struct node *node, const p2pgate_event_t *event)
         p2pgate_terminal_link_closed(node->terminal, event->link, net_now());
         return;
     }
+    if (to_broker && node->tls && net_secure(slot_of(node, wire), node->broker, node->authorities) != 0) {
+        net_close(slot_of(node, wire));
+        p2pgate_terminal_link_closed(node->terminal, event->link, net_now());
+        return;
+    }
     begin(wire, event->link, 0);
     wire->to_broker = to_broker;
 }

@@ -48,7 +48,9 @@ struct node_options {
 struct node {
     uint64_t terminal[P2PGATE_TERMINAL_WORDS(RECORDER_SESSIONS, RECORDER_PEERS)];
     struct wire wires[NET_SLOTS];
-    const char *broker; /* HOST:PORT */
+    const char *broker;      /* HOST:PORT */
+    int tls;                 /* what goes there has TLS around it */
+    const char *authorities; /* a file: those whose certificates the broker may show, NULL: the system's */
     unsigned broker_try;
     int listens;
     int busy; /* there is more to do at once */
@@ -64,7 +66,7 @@ struct node {
     int (*payload)(void *owner, uint32_t session, uint64_t offset, const uint8_t *bytes, size_t length);
 };
 
-/* Makes the terminal; `node` is zeroed but for broker, owner, event and payload, and stays where it is. `new_seed` has to be stored before anything else
+/* Makes the terminal; `node` is zeroed but for broker, tls, authorities, owner, event and payload, and stays where it is. `new_seed` has to be stored before anything else
    is done. */
 p2pgate_result_t node_init(struct node *node, const struct node_options *options, uint8_t new_seed[P2PGATE_KEY_LENGTH]);
 

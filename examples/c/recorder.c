@@ -10,6 +10,7 @@
  *   commands.c, receive.c, send.c
  */
 #include "commands.h"
+#include "tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -178,6 +179,11 @@ int net_connect(int slot, const p2pgate_address_t *to)
     return 0;
 }
 
+int net_secure(int slot, const char *name, const char *authorities)
+{
+    return tls_begin(slot, sockets[slot], name, authorities);
+}
+
 enum net_state net_state(int slot)
 {
     struct pollfd poll_ = {sockets[slot], POLLOUT, 0};
@@ -193,6 +199,8 @@ long net_read(int slot, uint8_t *bytes, size_t room)
 {
     ssize_t got;
 
+    if (tls_is_on(slot))
+        return tls_read(slot, bytes, room);
     do
         got = recv(sockets[slot], bytes, room, 0);
     while (got < 0 && errno == EINTR);
@@ -205,6 +213,8 @@ long net_write(int slot, const uint8_t *bytes, size_t length)
 {
     ssize_t written;
 
+    if (tls_is_on(slot))
+        return tls_write(slot, bytes, length);
     do
         written = send(sockets[slot], bytes, length, MSG_NOSIGNAL);
     while (written < 0 && errno == EINTR);
@@ -215,6 +225,8 @@ long net_write(int slot, const uint8_t *bytes, size_t length)
 
 void net_close(int slot)
 {
+    if (tls_is_on(slot))
+        tls_end(slot, sockets[slot]);
     shutdown(sockets[slot], SHUT_WR);
     close(sockets[slot]);
 }
@@ -229,6 +241,8 @@ void net_wait(const struct net_interest *interest, uint64_t milliseconds)
         if (interest->read[slot] || interest->write[slot]) {
             polls[count].fd = sockets[slot];
             polls[count].events = (short)((interest->read[slot] ? POLLIN : 0) | (interest->write[slot] ? POLLOUT : 0));
+            if (tls_is_on(slot) && (polls[count].events = tls_events(slot, polls[count].events)) == 0)
+                milliseconds = 0;
             polls[count++].revents = 0;
         }
     if (interest->accept) {

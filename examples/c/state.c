@@ -184,8 +184,8 @@ size_t identity_write(const struct identity *identity, char text[IDENTITY_TEXT])
     /* A key's text form is base64, of a secret key as of any. */
     p2pgate_fingerprint(identity->secret_key, secret);
     p2pgate_fingerprint(identity->broker_key, broker);
-    length = snprintf(text, IDENTITY_TEXT, "Identifier:%s\nSecret Key:%.43s=\nBroker:%s\nBroker Key:%.43s\n", identity->identifier, secret,
-                      identity->broker, broker);
+    length = snprintf(text, IDENTITY_TEXT, "Identifier:%s\nSecret Key:%.43s=\nBroker:%s\nBroker Key:%.43s\n%s", identity->identifier, secret,
+                      identity->broker, broker, identity->tls ? "TLS:1\n" : "");
     p2pgate_wipe((uint8_t *)secret, sizeof secret);
     return length > 0 && length < IDENTITY_TEXT ? (size_t)length : 0;
 }
@@ -235,6 +235,9 @@ static int read_key(uint8_t key[P2PGATE_KEY_LENGTH], const char *text, size_t le
 
 int identity_read(struct identity *identity, const char *text, size_t length)
 {
+    size_t value_length;
+
+    identity->tls = value_of(text, length, "TLS", &value_length) != NULL;
     return read_text(identity->identifier, sizeof identity->identifier, text, length, "Identifier") != 0 ||
                    read_key(identity->secret_key, text, length, "Secret Key") != 0 ||
                    read_text(identity->broker, sizeof identity->broker, text, length, "Broker") != 0 ||

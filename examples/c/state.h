@@ -23,6 +23,7 @@ struct identity {
     char broker[256]; /* HOST:PORT */
     uint8_t secret_key[P2PGATE_KEY_LENGTH];
     uint8_t broker_key[P2PGATE_KEY_LENGTH];
+    int tls; /* the broker is reached by TLS */
 };
 
 /* Tells whether a file was replaced since one last looked. */

@@ -25,6 +25,8 @@ pub struct Config {
     pub absent_ms: u64,
     /// Connections of all kinds.
     pub max_connections: usize,
+    /// The same from one source: an IPv4 address or an IPv6 /64.
+    pub max_connections_per_source: usize,
     /// Connections that have not got through HELLO, and are no lanes. One more displaces the longest waiting of the source that has most.
     pub max_handshakes: usize,
     /// The same from one source: an IPv4 address or an IPv6 /64.
@@ -83,6 +85,7 @@ impl Default for Config {
             session_ms: DAY_MS,
             absent_ms: 60_000,
             max_connections: 16_384,
+            max_connections_per_source: 4_096,
             max_handshakes: 1_024,
             max_handshakes_per_source: 256,
             max_list: 1_000,

@@ -26,6 +26,8 @@ const MAX_TEXT: usize = 4_096;
 pub(super) struct Connection {
     pub source: SocketAddr,
     pub state: State,
+    /// Whom a certificate around it has proven the other end to be.
+    pub certified: Option<Name>,
     /// Takes one of the handshake slots.
     pub counted: bool,
     /// When it is closed, and for when its timer is armed: this is moved only once it fires.
@@ -88,6 +90,7 @@ impl Connection {
         Self {
             source,
             state: State::Preamble,
+            certified: None,
             counted: true,
             deadline,
             armed: deadline,

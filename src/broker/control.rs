@@ -104,15 +104,16 @@ impl Broker {
         if self.registry.key_of(hello.identifier) == Some(key) {
             return self.admit(id, *secured, hello.identifier.into(), greeting, now);
         }
-        let Some(ticket) = hello.ticket else {
+        let certified = connection.certified.as_deref() == Some(hello.identifier);
+        if hello.ticket.is_none() && !certified {
             connection.state = State::Unproven(secured);
             return self.not_enrolled(id, hello.transaction, now);
-        };
+        }
         let identifier = Name::from(hello.identifier);
         connection.state = State::Enrolling(Box::new(Enrolling { secured: *secured, deferred: Vec::new() }));
         let operation = StoreOperation::Enrol {
             identifier: identifier.clone(),
-            ticket_digest: digest_of_ticket(ticket.expose()),
+            ticket_digest: hello.ticket.map(|ticket| digest_of_ticket(ticket.expose())),
             key,
         };
         self.store(operation, Pending::Enrol { link: id, identifier, key, greeting });

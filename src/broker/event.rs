@@ -61,12 +61,12 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreOperation {
     /// Atomically use the ticket up, bind the key to the identifier, and bind it to each entry for this identifier in any terminal's list that
-    /// has no key yet. [`Stored::Refused`] if the ticket is unknown, used or another identifier's, or if another key is bound.
+    /// has no key yet. [`Stored::Refused`] if there is a ticket that is unknown, used or another identifier's, or if another key is bound.
     Enrol {
         /// Who enrols.
         identifier: Name,
-        /// SHA-256 of the ticket, as [`digest_of_ticket`](super::digest_of_ticket) makes it.
-        ticket_digest: [u8; 32],
+        /// SHA-256 of the ticket, as [`digest_of_ticket`](super::digest_of_ticket) makes it; `None`: a certificate has taken its place.
+        ticket_digest: Option<[u8; 32]>,
         /// The key that the link's handshake has proven.
         key: PublicKey,
     },

@@ -35,13 +35,13 @@ pub use event::{
 pub use log::{Level, LogRecord, Outcome, What};
 
 use crate::entropy::Entropy;
-use crate::identifier::IdentifierError;
+use crate::identifier::{Identifier, IdentifierError};
 use crate::link::{MaxRecord, Parsed, Preamble, PublicKey, Record, SecretKey, record};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use connection::{Connection, Net, State};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use deposits::Deposits;
 use grants::Grants;
 use lanes::Lanes;
@@ -71,6 +71,8 @@ pub struct Broker {
     key: SecretKey,
     entropy: Entropy,
     net: Net,
+    /// Connections by source.
+    sources: BTreeMap<IpAddr, usize>,
     slots: Slots,
     registry: Registry,
     queries: BTreeMap<QueryId, Query>,
@@ -104,6 +106,7 @@ impl Broker {
             config,
             key,
             entropy: Entropy::from_system(&entropy),
+            sources: BTreeMap::new(),
             slots: Slots::default(),
             registry: Registry::default(),
             queries: BTreeMap::new(),
@@ -129,6 +132,12 @@ impl Broker {
     /// The limits.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Other limits, from now on. What is over them already stays until it ends by itself.
+    pub fn set_config(&mut self, config: Config) {
+        self.net.max_output = config.max_output;
+        self.config = config;
     }
 
     /// How much there is of what.
@@ -176,8 +185,11 @@ impl Broker {
     /// else the longest waiting of the source that has most in their handshakes.
     pub fn connected(&mut self, connection: ConnectionId, source: SocketAddr, now: u64) {
         let deadline = now.saturating_add(self.config.handshake_deadline_ms);
-        let here = self.slots.take(source_of(source), connection);
-        let too_many = here > self.config.max_handshakes_per_source
+        let handshakes = self.slots.take(source_of(source), connection);
+        let here = self.sources.entry(source_of(source)).or_default();
+        *here += 1;
+        let too_many = handshakes > self.config.max_handshakes_per_source
+            || *here > self.config.max_connections_per_source
             || self.net.connections.len() >= self.config.max_connections;
         self.net.connections.insert(connection, Connection::new(source, deadline));
         self.timers.arm(deadline, Timer::Connection(connection));
@@ -187,6 +199,14 @@ impl Broker {
             && let Some(other) = self.slots.longest_of_fullest()
         {
             self.refuse(other, What::TooMany, now);
+        }
+    }
+
+    /// A certificate around the connection, such as TLS has, has proven that its other end is `identifier`. That enrols the connection's key without a
+    /// ticket if none is enrolled for it (V5); a key that is enrolled stays.
+    pub fn certified(&mut self, connection: ConnectionId, identifier: &Identifier) {
+        if let Some(connection) = self.net.connections.get_mut(&connection) {
+            connection.certified = Some(identifier.as_str().into());
         }
     }
 
@@ -285,6 +305,13 @@ impl Broker {
             self.timers.disarm(gone.armed, Timer::Connection(connection));
             if gone.counted {
                 self.slots.free(source_of(gone.source), connection);
+            }
+            let source = source_of(gone.source);
+            if let Some(here) = self.sources.get_mut(&source) {
+                *here = here.saturating_sub(1);
+                if *here == 0 {
+                    self.sources.remove(&source);
+                }
             }
             match gone.state {
                 State::Lane(pair) => self.lane_ended(pair, connection),

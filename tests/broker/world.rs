@@ -38,10 +38,13 @@ impl Store {
         match operation {
             StoreOperation::Enrol { identifier, ticket_digest, key } => {
                 let bound = self.keys.get(&identifier).is_some_and(|bound| *bound != key);
-                if bound || self.tickets.get(&ticket_digest).map(String::as_str) != Some(&*identifier) {
+                let certified = ticket_digest.is_none();
+                let ticket = ticket_digest.and_then(|digest| self.tickets.remove_entry(&digest));
+                let proven = certified || ticket.as_ref().is_some_and(|(_, name)| **name == *identifier);
+                if bound || !proven {
+                    self.tickets.extend(ticket);
                     return Stored::Refused;
                 }
-                self.tickets.remove(&ticket_digest);
                 for (_, list) in self.lists.values_mut() {
                     list.entry(identifier.clone()).and_modify(|entry| *entry = entry.or(Some(key)));
                 }

@@ -1,7 +1,7 @@
 //! What holds a lane's bytes between two sockets: a pipe that `splice(2)` fills and empties without copying, or a buffer where there is none.
 
-use mio::net::TcpStream;
-use std::io::{self, Read, Write};
+use crate::socket::{Socket, attempt};
+use std::io;
 
 /// What a conduit holds at most; a pipe's own size on Linux.
 const CAPACITY: usize = 64 * 1024;
@@ -44,42 +44,47 @@ impl Conduit {
         }
     }
 
-    /// Takes up to `most` bytes from the socket; 0: it has ended. "Would block" also says that the conduit is full.
-    pub(crate) fn fill(&mut self, mut from: &TcpStream, most: u64) -> io::Result<usize> {
+    /// Takes up to `most` bytes from the socket; 0: it has ended; `None`: nothing there now, or the conduit is full.
+    pub(crate) fn fill(&mut self, from: &mut Socket, most: u64) -> io::Result<Option<usize>> {
         let most = usize::try_from(most).unwrap_or(CAPACITY).min(CAPACITY);
         match self {
             #[cfg(target_os = "linux")]
             Self::Pipe { inlet, held, .. } => {
-                let moved = splice(from, inlet, most)?;
-                *held += moved;
+                let mut ready = from.readable;
+                let moved = attempt(&mut ready, || splice(&from.stream, &*inlet, most))?;
+                *held += moved.unwrap_or(0);
+                // With bytes in it the pipe may be what is full: the socket is asked again once they are gone.
+                from.readable = ready || *held > 0;
                 Ok(moved)
             }
             Self::Buffer { bytes, start, end } => {
                 if *start < *end {
-                    return Err(io::ErrorKind::WouldBlock.into());
+                    return Ok(None);
                 }
-                (*start, *end) = (0, 0);
-                *end = from.read(&mut bytes[..most])?;
-                Ok(*end)
+                let read = from.read(&mut bytes[..most])?;
+                (*start, *end) = (0, read.unwrap_or(0));
+                Ok(read)
             }
         }
     }
 
     /// Gives what is held to the socket, as far as that takes it.
-    pub(crate) fn drain(&mut self, mut to: &TcpStream) -> io::Result<usize> {
-        match self {
+    pub(crate) fn drain(&mut self, to: &mut Socket) -> io::Result<usize> {
+        let moved = match self {
             #[cfg(target_os = "linux")]
             Self::Pipe { outlet, held, .. } => {
-                let moved = splice(outlet, to, *held)?;
+                let Socket { stream, writable, .. } = to;
+                let moved = attempt(writable, || splice(&*outlet, &*stream, *held))?.unwrap_or(0);
                 *held -= moved;
-                Ok(moved)
+                moved
             }
             Self::Buffer { bytes, start, end } => {
-                let moved = to.write(&bytes[*start..*end])?;
+                let moved = to.write(&bytes[*start..*end])?.unwrap_or(0);
                 *start += moved;
-                Ok(moved)
+                moved
             }
-        }
+        };
+        Ok(moved)
     }
 }
 

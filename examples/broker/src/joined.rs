@@ -18,6 +18,7 @@ impl Server {
                 [one.input, other.input],
                 limit,
                 pipes,
+                self.relay_rate,
                 now,
             )
         });
@@ -49,6 +50,7 @@ impl Server {
         match pair.turn(now) {
             Turn::Wait => {}
             Turn::Again => drop(self.ready.insert(id)),
+            Turn::Rest(time) => drop(self.resting.insert((now.saturating_add(time), id))),
             Turn::Over(ending) => {
                 if let Some(pair) = self.remove_pair(id) {
                     let carried = pair.carried();

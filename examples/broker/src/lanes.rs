@@ -8,7 +8,6 @@ use p2pgate::broker::ConnectionId;
 use p2pgate::message::DepositId;
 use std::fs::File;
 use std::io;
-use std::net::Shutdown;
 use std::os::unix::fs::FileExt;
 
 /// Reads or writes of one lane in a row before the others get their turn.
@@ -139,8 +138,10 @@ impl Server {
             let Some(Role::Giving(giving)) = self.connections.get_mut(&id) else { return };
             if giving.position >= giving.end {
                 // What the socket still holds goes out behind this.
-                let _ = giving.socket.stream.shutdown(Shutdown::Write);
-                return self.drop_connection(id);
+                match giving.socket.finish() {
+                    Ok(false) => return,
+                    Ok(true) | Err(_) => return self.drop_connection(id),
+                }
             }
             if !giving.socket.writable {
                 return;

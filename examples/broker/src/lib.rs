@@ -23,6 +23,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accept;
 mod admin;
 mod backup;
 mod check;
@@ -30,6 +31,7 @@ mod conduit;
 mod error;
 mod files;
 mod folder;
+mod history;
 mod joined;
 mod lanes;
 mod links;
@@ -43,11 +45,12 @@ mod pair;
 mod server;
 mod socket;
 pub mod store;
+mod tls;
 
 pub use admin::{enrol, revoke};
 pub use backup::backup;
 pub use check::check;
 pub use error::Error;
 pub use listing::{Shown, deposits, show, terminals};
-pub use options::Options;
-pub use server::{Server, Stop};
+pub use options::{Options, Secured, TlsFiles};
+pub use server::{Reload, Server, Stop};

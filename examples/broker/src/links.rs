@@ -3,12 +3,12 @@
 use crate::files::Work;
 use crate::server::{Role, Server};
 use crate::socket::Socket;
+use crate::tls::Tls;
 use bytes::{Buf, Bytes};
 use p2pgate::broker::{ConnectionId, MAX_INPUT, Next};
-use std::net::Shutdown;
 
-/// Reads of one connection in a row, of [`MAX_INPUT`] bytes each, before the others get their turn.
-const READS: usize = 4;
+/// Bytes read of one connection, or as many as are there of a longer record, before the others get their turn: what honest terminals say at once is less.
+const TURN: usize = 2 << 10;
 /// How long a connection that is to be closed may take for its last bytes and its own end.
 const CLOSE_MS: u64 = 3_000;
 
@@ -19,8 +19,9 @@ pub(crate) struct Link {
     pub(crate) input: Bytes,
     output: Bytes,
     pub(crate) phase: Phase,
-    /// Whether anything was ever sent.
+    /// Whether anything was ever sent, and came.
     spoken: bool,
+    heard: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,14 @@ pub(crate) enum Phase {
 
 impl Link {
     pub(crate) fn new(socket: Socket) -> Self {
-        Self { socket, input: Bytes::new(), output: Bytes::new(), phase: Phase::Talking, spoken: false }
+        Self {
+            socket,
+            input: Bytes::new(),
+            output: Bytes::new(),
+            phase: Phase::Talking,
+            spoken: false,
+            heard: false,
+        }
     }
 
     pub(crate) fn has_unsent(&self) -> bool {
@@ -53,23 +61,31 @@ impl Server {
         }
     }
 
+    /// Whether it has said nothing yet: its first word costs a handshake.
+    pub(crate) fn is_stranger(&self, id: ConnectionId) -> bool {
+        matches!(self.connections.get(&id), Some(Role::Link(link)) if !link.heard && link.phase == Phase::Talking)
+    }
+
     pub(crate) fn serve_link(&mut self, id: ConnectionId) {
         self.flush(id);
-        for _ in 0..READS {
-            let now = self.now();
-            let Some(Role::Link(link)) = self.connections.get_mut(&id) else { return };
-            if link.phase == Phase::Lane {
-                return;
-            }
-            let held = link.input.len();
-            self.buffer[..held].copy_from_slice(&link.input);
-            let length = match link.socket.read(&mut self.buffer[held..][..MAX_INPUT]) {
-                Ok(None) => return,
-                Ok(Some(length)) if length > 0 => held + length,
-                Ok(Some(_)) | Err(_) => return self.drop_connection(id),
-            };
-            if link.phase != Phase::Talking {
-                continue;
+        let now = self.now();
+        let Some(Role::Link(link)) = self.connections.get_mut(&id) else { return };
+        if link.phase == Phase::Lane {
+            return;
+        }
+        let held = link.input.len();
+        self.buffer[..held].copy_from_slice(&link.input);
+        let most = TURN.max(held).min(MAX_INPUT);
+        let length = match link.socket.read(&mut self.buffer[held..][..most]) {
+            Ok(None) => return,
+            Ok(Some(length)) if length > 0 => held + length,
+            Ok(Some(_)) | Err(_) => return self.drop_connection(id),
+        };
+        if link.phase == Phase::Talking {
+            if !std::mem::replace(&mut link.heard, true)
+                && let Some(identifier) = link.socket.tls.as_ref().and_then(Tls::identifier)
+            {
+                self.broker.certified(id, &identifier);
             }
             let input = self.broker.handle_input(id, &mut self.buffer[..length], now);
             link.input = Bytes::copy_from_slice(&self.buffer[input.consumed..length]);
@@ -92,6 +108,11 @@ impl Server {
     pub(crate) fn flush(&mut self, id: ConnectionId) {
         loop {
             let Some(Role::Link(link)) = self.connections.get_mut(&id) else { return };
+            match link.socket.push() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => return self.drop_connection(id),
+            }
             if link.output.is_empty() {
                 let mut queued = Vec::new();
                 if link.phase == Phase::Lingering || !self.broker.poll_transmit(id, &mut queued) {
@@ -130,10 +151,11 @@ impl Server {
 
     fn linger(&mut self, id: ConnectionId) {
         let Some(link) = self.link(id) else { return };
-        if !link.spoken || link.socket.stream.shutdown(Shutdown::Write).is_err() {
-            return self.drop_connection(id);
+        match link.socket.finish() {
+            Ok(true) if link.spoken => link.phase = Phase::Lingering,
+            Ok(false) if link.spoken => return,
+            _ => return self.drop_connection(id),
         }
-        link.phase = Phase::Lingering;
         self.ready.insert(id);
     }
 

@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     // What this process creates is this user's alone.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let outcome = match cli.command {
-        Command::Serve(serve) => run(*serve),
+        Command::Serve(_) => run(),
         Command::Enrol(named) => p2pgate_broker::enrol(&named.data, &named.identifier)
             .and_then(|ticket| print_line(format_args!("{}", *ticket))),
         Command::Deposits(Data { data }) => list_deposits(&data),
@@ -107,8 +107,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(serve: Serve) -> Result<(), Error> {
-    let serve = serve.with_file()?;
+fn run() -> Result<(), Error> {
+    let serve = Serve::gather()?;
     let options = serve.options()?;
     if serve.check_config {
         return Ok(());
@@ -119,8 +119,11 @@ fn run(serve: Serve) -> Result<(), Error> {
     raise_file_limit();
 
     let server = Server::bind(options)?;
-    stop_on_signals(&server)?;
+    heed_signals(&server)?;
     print_line(format_args!("listening {} key {}", server.local_addr(), server.public_key()))?;
+    if let Some(address) = server.tls_addr() {
+        print_line(format_args!("tls {address}"))?;
+    }
     if let Some(address) = server.admin_addr() {
         print_line(format_args!("admin {address}"))?;
     }
@@ -191,18 +194,26 @@ fn check(data: PathBuf, contents: bool) -> Result<(), Error> {
     if findings.is_empty() { Ok(()) } else { Err(Error::Faults { folder: data, count: findings.len() }) }
 }
 
-/// The first SIGTERM or SIGINT stops the server gracefully, the second at once.
-fn stop_on_signals(server: &Server) -> Result<(), Error> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+/// The first SIGTERM or SIGINT stops the server gracefully, the second at once. SIGHUP has the settings read anew.
+fn heed_signals(server: &Server) -> Result<(), Error> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let refused = |source| Error::System { what: "take signals", source };
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(refused)?;
-    let stop = server.stop_handle();
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(refused)?;
+    let (stop, reload) = (server.stop_handle(), server.reload_handle());
     let wait = move || {
-        for (number, signal) in signals.forever().enumerate() {
-            if number > 0 {
-                std::process::exit(128 + signal);
+        let mut stopping = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => match Serve::gather().and_then(|serve| serve.options()) {
+                    Ok(options) => reload.reload(options),
+                    Err(error) => tracing::error!(%error, "the settings stay as they were"),
+                },
+                _ if stopping => std::process::exit(128 + signal),
+                _ => {
+                    stopping = true;
+                    stop.stop();
+                }
             }
-            stop.stop();
         }
     };
     std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop).map_err(refused)

@@ -22,6 +22,11 @@ impl Tally {
         self.seen.insert(labels);
     }
 
+    /// How often in all.
+    pub(crate) fn total(&self) -> u64 {
+        self.rows().map(|(_, _, count)| count).sum()
+    }
+
     /// The two labels' values, and how often.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         self.seen.iter().map(|labels| {

@@ -13,6 +13,8 @@ pub struct Options {
     pub data: PathBuf,
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where it listens as well, with TLS around each connection (V7).
+    pub tls: Option<Secured>,
     /// Where the admin pages are served by HTTP, if anywhere; port 0 takes a free one.
     pub admin: Option<SocketAddr>,
     /// Lets [`admin`](Self::admin) be an address that other machines reach. The pages ask for no password, and name who is online.
@@ -23,8 +25,32 @@ pub struct Options {
     pub grace: Duration,
     /// A joined pair of lanes ends when nothing has moved and nothing was held back for so long.
     pub lane_idle: Duration,
+    /// What one pair of lanes may carry, both ways together, in bytes a second.
+    pub relay_rate: Option<u64>,
     /// Joins lanes by `splice(2)` where the system has it; otherwise, and wherever pipes run out, bytes are copied.
     pub splice: bool,
+}
+
+/// An address with TLS.
+#[derive(Clone, Debug)]
+pub struct Secured {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What it is set up with.
+    pub files: TlsFiles,
+}
+
+/// The PEM files of TLS.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The server's certificate, and those that lead from it to one that terminals trust.
+    pub certificates: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Whose certificates enrol a terminal without a ticket (V5): for the identifier that is the certificate's common name.
+    pub client_authorities: Option<PathBuf>,
+    /// Their lists of certificates that count no longer.
+    pub revoked_clients: Option<PathBuf>,
 }
 
 impl Options {
@@ -33,20 +59,25 @@ impl Options {
         Self {
             data: data.into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            tls: None,
             admin: None,
             admin_exposed: false,
             config: Config { max_transfer: 64 << 30, ..Config::default() },
             grace: Duration::from_secs(5),
             lane_idle: Duration::from_secs(600),
+            relay_rate: None,
             splice: true,
         }
     }
 
-    /// Whether the addresses are ones to listen on.
+    /// Whether the addresses are ones to listen on, and the files of TLS go together.
     ///
     /// # Errors
-    /// [`Error::Exposed`]: the admin pages would be open to other machines, and nobody has said that they may be.
+    /// [`Error::Exposed`]: the admin pages would be open to other machines, and nobody has said that they may be. [`Error::Setting`]: a file of TLS is wrong.
     pub fn check(&self) -> Result<(), Error> {
+        if let Some(secured) = &self.tls {
+            crate::tls::config(&secured.files)?;
+        }
         match self.admin.filter(|address| !address.ip().to_canonical().is_loopback() && !self.admin_exposed) {
             Some(address) => Err(Error::Exposed(address)),
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! The status page, for people.
 
+use crate::history::{Charts, History, Sample};
 use crate::metrics::{Metrics, Now};
 use std::fmt::{self, Write};
 
@@ -10,6 +11,8 @@ pub(crate) const NAMED: usize = 200;
 pub(crate) struct Status<'a> {
     pub now: Now,
     pub metrics: &'a Metrics,
+    pub history: &'a History,
+    pub sample: Sample,
     /// Why the broker is not ready.
     pub trouble: Option<&'static str>,
     pub seconds: u64,
@@ -21,7 +24,7 @@ const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta http-
 <meta name=viewport content=\"width=device-width\"><title>p2pgate broker</title><style>\
 body{font:15px/1.5 sans-serif;max-width:50em;margin:2em auto;padding:0 1em;color:#222;background:#fff}\
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.15em .5em;border-bottom:1px solid #ddd}\
-td:last-child{text-align:right}h2{font-size:1.1em;margin:1.5em 0 .3em}\
+td:last-child{text-align:right}figure{margin:.3em 0}svg{width:100%;height:2.5em;border-bottom:1px solid #ddd}rect{fill:#47a}h2{font-size:1.1em;margin:1.5em 0 .3em}\
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}td,th{border-color:#444}}</style>";
 
 impl fmt::Display for Status<'_> {
@@ -30,6 +33,7 @@ impl fmt::Display for Status<'_> {
             (self.seconds / 86_400, self.seconds / 3_600 % 24, self.seconds / 60 % 60);
         let state = self.trouble.unwrap_or("ready");
         write!(f, "{HEAD}<h1>p2pgate broker</h1><p>{state}, up for {days} d {hours} h {minutes} min")?;
+        write!(f, "<h2>The last hour</h2>{}", Charts(self.history, self.sample))?;
         f.write_str("<h2>Now</h2><table>")?;
         for (_, help, value) in self.now.rows() {
             write!(f, "<tr><td>{help}<td>{value}")?;

@@ -3,6 +3,7 @@
 //! In the server's own loop: an answer says that this loop goes round. Each connection is one small request, whole within some seconds.
 
 use crate::Error;
+use crate::history::Sample;
 use crate::metrics::Now;
 use crate::page::{NAMED, Status};
 use crate::pair::Pair;
@@ -13,7 +14,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token, event::Event};
 use p2pgate::broker::ConnectionId;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// Connections at a time, how long one may take, and the most that one may send.
 const MAX_VISITORS: usize = 16;
@@ -88,7 +89,7 @@ impl Visitor {
                 Some(length) => answer.advance(length),
             }
             if answer.is_empty() {
-                self.socket.stream.shutdown(Shutdown::Write)?;
+                self.socket.finish()?;
             }
         }
         let mut buffer = [0; 1024];
@@ -171,7 +172,7 @@ impl Server {
                 continue;
             }
             let id = self.number();
-            let mut socket = Socket::new(stream);
+            let mut socket = Socket::new(stream, None);
             let interest = Interest::READABLE | Interest::WRITABLE;
             let token = Token(id as usize);
             if self.poll.registry().register(&mut socket.stream, token, interest).is_ok() {
@@ -217,10 +218,29 @@ impl Server {
             }
             Request::Page(Page::Status) => {
                 let (now, online) = self.look();
-                let (metrics, trouble) = (&self.metrics, self.trouble());
-                let status = Status { now, metrics, trouble, seconds: self.now() / 1_000, online };
+                let (metrics, history, trouble) = (&self.metrics, &self.history, self.trouble());
+                let (sample, seconds) = (self.sample(&now), self.now() / 1_000);
+                let status = Status { now, metrics, history, sample, trouble, seconds, online };
                 answer("200 OK", "text/html; charset=utf-8", &status.to_string())
             }
+        }
+    }
+
+    /// A minute of the charts is over.
+    pub(crate) fn note_minute(&mut self, now: u64) {
+        if self.history.due() <= now {
+            let sample = self.sample(&self.look().0);
+            self.history.note(sample, now);
+        }
+    }
+
+    fn sample(&self, now: &Now) -> Sample {
+        Sample {
+            online: now.online as u64,
+            queries: self.metrics.queries.total(),
+            refusals: self.metrics.refusals.total(),
+            relayed: self.metrics.relayed(now),
+            deposited: now.deposited,
         }
     }
 

@@ -1,12 +1,11 @@
 //! Two connections that the broker has joined: what comes from one goes to the other (P9).
 
 use crate::conduit::Conduit;
-use crate::socket::{Socket, attempt};
+use crate::socket::Socket;
 use bytes::{Buf, Bytes};
 use mio::event::Event;
 use p2pgate::broker::ConnectionId;
 use std::io;
-use std::net::Shutdown;
 use std::time::Duration;
 
 /// What one pair moves before the others get their turn.
@@ -23,8 +22,36 @@ pub(crate) struct Pair {
     remaining: u64,
     /// Whether pipes may be opened for it.
     pipes: bool,
+    pace: Option<Pace>,
     /// When bytes last moved, or were held back by a receiver that doesn't read.
     pub(crate) busy_at: u64,
+}
+
+/// What a pair may carry in a time. It may be ahead of that by a turn, or by what goes in 100 ms if that is more.
+struct Pace {
+    /// Bytes a second.
+    rate: u64,
+    /// What has been carried since the start is due by then, milliseconds.
+    due: u64,
+    /// What is not a whole millisecond's worth yet, bytes times 1000.
+    rest: u64,
+}
+
+impl Pace {
+    /// How long to rest before more is carried, milliseconds.
+    fn rest(&self, now: u64) -> u64 {
+        let ahead = (TURN * 1_000 / self.rate).max(100);
+        self.due.saturating_sub(now).saturating_sub(ahead)
+    }
+
+    fn carried(&mut self, bytes: u64, now: u64) {
+        if self.due < now {
+            (self.due, self.rest) = (now, 0);
+        }
+        self.rest += bytes * 1_000;
+        self.due += self.rest / self.rate;
+        self.rest %= self.rate;
+    }
 }
 
 #[derive(Default)]
@@ -45,6 +72,8 @@ pub(crate) enum Turn {
     Wait,
     /// There is more to do at once.
     Again,
+    /// The pair has had its share for so many milliseconds.
+    Rest(u64),
     /// The pair is over.
     Over(Ending),
 }
@@ -68,11 +97,15 @@ impl Pair {
         early: [Bytes; 2],
         limit: u64,
         pipes: bool,
+        rate: Option<u64>,
         now: u64,
     ) -> Option<Self> {
         let flows = early.map(Flow::new);
         let remaining = limit.checked_sub(flows.iter().map(|flow| flow.carried).sum())?;
-        let mut pair = Self { numbers, ends, flows, remaining, pipes, busy_at: now };
+        // splice(2) moves what is on the wire: with TLS around either end that is not what the other is to get.
+        let pipes = pipes && ends.iter().all(|end| end.tls.is_none());
+        let pace = rate.map(|rate| Pace { rate: rate.max(1), due: now, rest: 0 });
+        let mut pair = Self { numbers, ends, flows, remaining, pipes, pace, busy_at: now };
         for end in &mut pair.ends {
             // What was told before the lane was joined is not known any more: try.
             (end.readable, end.writable) = (true, true);
@@ -108,6 +141,10 @@ impl Pair {
     pub(crate) fn turn(&mut self, now: u64) -> Turn {
         let mut budget = TURN;
         loop {
+            let rest = self.pace.as_ref().map_or(0, |pace| pace.rest(now));
+            if rest > 0 {
+                return Turn::Rest(rest);
+            }
             let mut moved = 0;
             for number in 0..2 {
                 match self.step(number) {
@@ -123,6 +160,9 @@ impl Pair {
                 return Turn::Wait;
             }
             self.busy_at = now;
+            if let Some(pace) = &mut self.pace {
+                pace.carried(moved, now);
+            }
             if moved >= budget {
                 return Turn::Again;
             }
@@ -140,12 +180,13 @@ impl Pair {
             Step::Limit => return Ok(Step::Limit),
         };
         if flow.ended && flow.held() == 0 && !flow.forwarded_end {
-            flow.forwarded_end = true;
-            match to.stream.shutdown(Shutdown::Write) {
+            flow.forwarded_end = match to.finish() {
                 // It has gone by itself.
-                Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error),
-                _ => {}
-            }
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => true,
+                finished => finished?,
+            };
+        } else {
+            to.push()?;
         }
         Ok(Step::Moved(drained + filled))
     }
@@ -172,9 +213,7 @@ impl Flow {
             return Ok(written as u64);
         }
         match &mut self.conduit {
-            Some(conduit) if conduit.held() > 0 => {
-                Ok(attempt(&mut to.writable, || conduit.drain(&to.stream))?.unwrap_or(0) as u64)
-            }
+            Some(conduit) if conduit.held() > 0 => Ok(conduit.drain(to)? as u64),
             _ => Ok(0),
         }
     }
@@ -195,11 +234,7 @@ impl Flow {
             }
         }
         let conduit = self.conduit.get_or_insert_with(|| Conduit::new(pipes));
-        let mut ready = from.readable;
-        let taken = attempt(&mut ready, || conduit.fill(&from.stream, *remaining))?;
-        // With bytes in it the conduit may be what is full: the socket is asked again once they are gone.
-        from.readable = ready || conduit.held() > 0;
-        match taken {
+        match conduit.fill(from, *remaining)? {
             None => {}
             Some(0) => self.ended = true,
             Some(taken) => {

@@ -1,9 +1,11 @@
 //! The server: one loop over the sockets, with the broker's decisions in the middle and the store's thread beside it.
 
 use crate::Error;
+use crate::accept::{Door, Given};
 use crate::admin::{Client, Command, answer};
 use crate::files::{Done, Files, Work};
 use crate::folder::{Folder, fill_random};
+use crate::history::History;
 use crate::lanes::{Giving, Taking};
 use crate::links::Link;
 use crate::metrics::Metrics;
@@ -11,10 +13,10 @@ use crate::operators::listen_for_operator;
 use crate::options::Options;
 use crate::pages::{Pages, Visitor};
 use crate::pair::Pair;
-use crate::socket::Socket;
 use crate::store::{Operation, Sqlite, Store, StoreError, Worker};
+use crate::tls;
 use mio::event::Event as Told;
-use mio::net::{TcpListener, UnixListener};
+use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use p2pgate::broker::{
     Broker, Config, ConnectionId, Event, Level, LogRecord, MAX_INPUT, RequestId, StoreOperation, Stored,
@@ -27,19 +29,19 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-const LISTENER: Token = Token(0);
+const PLAIN: Token = Token(0);
 const ADMIN: Token = Token(1);
 const WAKER: Token = Token(2);
 pub(crate) const PAGES: Token = Token(3);
-const FIRST_CONNECTION: ConnectionId = 4;
+const SECURED: Token = Token(4);
+const FIRST_CONNECTION: ConnectionId = 5;
 
-/// Connections taken in a row before the others get their turn.
-const ACCEPT_TURN: usize = 64;
-/// How long the listener rests when the system has no more files to give.
-const ACCEPT_REST_MS: u64 = 100;
+/// Handshakes in a row before those get their turn that are through: a flood costs them milliseconds.
+const STRANGERS: usize = 4;
 /// Files that are neither connections nor pipes: the store's, the poll's, the log's, with room to spare.
 const OTHER_FILES: u64 = 64;
 /// A starting broker waits so long for an operator's command that is at the store.
@@ -66,6 +68,23 @@ impl Stop {
     }
 }
 
+/// Gives a [`Server`] other limits and certificates while it runs, from any thread.
+#[derive(Clone)]
+pub struct Reload {
+    options: Sender<Options>,
+    server: Stop,
+}
+
+impl Reload {
+    /// From now on the limits of these options count, and their certificates are read anew. Where it listens and keeps its data stays as it is.
+    pub fn reload(&self, options: Options) {
+        // A server that has ended needs no settings.
+        if self.options.send(options).is_ok() {
+            self.server.wake();
+        }
+    }
+}
+
 /// Who waits for an outcome of the store.
 pub(crate) enum Asker {
     Terminal(RequestId),
@@ -87,10 +106,11 @@ pub(crate) enum Role {
 /// A broker that listens.
 pub struct Server {
     pub(crate) poll: Poll,
-    listener: Option<TcpListener>,
+    /// The plain one first.
+    pub(crate) doors: Vec<Door>,
     pub(crate) admin: Option<UnixListener>,
-    local: SocketAddr,
     stop: Stop,
+    reloads: (Sender<Options>, Receiver<Options>),
     pub(crate) worker: Worker<Asker>,
     pub(crate) files: Files,
     pub(crate) broker: Broker,
@@ -101,6 +121,7 @@ pub struct Server {
     pub(crate) pages: Option<Pages>,
     pub(crate) visitors: HashMap<ConnectionId, Visitor>,
     pub(crate) metrics: Metrics,
+    pub(crate) history: History,
     /// It has been told to stop.
     pub(crate) stopping: bool,
     /// Who can go on without the poll telling anything.
@@ -109,13 +130,16 @@ pub struct Server {
     pub(crate) held_back: BTreeSet<ConnectionId>,
     /// When to look after connections that are closing, pairs that may be idle, and operators.
     pub(crate) deadlines: BTreeSet<(u64, ConnectionId)>,
+    /// Pairs that have had their share, and until when.
+    pub(crate) resting: BTreeSet<(u64, ConnectionId)>,
+    pub(crate) relay_rate: Option<u64>,
     pub(crate) buffer: Box<[u8]>,
     pub(crate) lane_idle_ms: u64,
     pub(crate) splice: bool,
     pub(crate) max_pipe_pairs: usize,
-    max_connections: usize,
+    pub(crate) max_connections: usize,
     grace: Duration,
-    accept_again: Option<u64>,
+    pub(crate) accept_again: Option<u64>,
     next: ConnectionId,
     started: Instant,
     folder: Folder,
@@ -174,10 +198,12 @@ impl Server {
         let registry = poll.registry();
         let waker = Waker::new(registry, WAKER).map_err(Error::system("poll"))?;
         let stop = Stop { asked: Arc::default(), waker: Arc::new(waker) };
-        let refused = |source| Error::Listen { address: options.listen, source };
-        let mut listener = TcpListener::bind(options.listen).map_err(refused)?;
-        let local = listener.local_addr().map_err(refused)?;
-        registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(Error::system("poll"))?;
+        let mut given = Given::take();
+        let mut doors = vec![Door::open(&mut given, options.listen, None, registry, PLAIN)?];
+        if let Some(secured) = &options.tls {
+            let config = tls::config(&secured.files)?;
+            doors.push(Door::open(&mut given, secured.listen, Some(config), registry, SECURED)?);
+        }
         let mut admin = listen_for_operator(&folder)?;
         registry.register(&mut admin, ADMIN, Interest::READABLE).map_err(Error::system("poll"))?;
         let pages = options.admin.map(|address| Pages::listen(address, options.admin_exposed, registry));
@@ -195,10 +221,10 @@ impl Server {
         let worker = Worker::start(store, move || wake.wake()).map_err(Error::system("start a thread"))?;
         Ok(Self {
             poll,
-            listener: Some(listener),
+            doors,
             admin: Some(admin),
-            local,
             stop,
+            reloads: mpsc::channel(),
             worker,
             files,
             broker,
@@ -208,10 +234,13 @@ impl Server {
             pages,
             visitors: HashMap::new(),
             metrics: Metrics::new(),
+            history: History::new(),
             stopping: false,
             ready: BTreeSet::new(),
             held_back: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            resting: BTreeSet::new(),
+            relay_rate: options.relay_rate,
             buffer: vec![0; 2 * MAX_INPUT].into_boxed_slice(),
             lane_idle_ms: milliseconds(options.lane_idle),
             splice: options.splice,
@@ -228,7 +257,12 @@ impl Server {
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.doors[0].local
+    }
+
+    /// Where it listens with TLS around each connection (V7).
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.doors.get(1).map(|door| door.local)
     }
 
     /// Where it serves the admin pages.
@@ -244,6 +278,11 @@ impl Server {
     /// What stops [`run`](Self::run).
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// What gives [`run`](Self::run) other limits and certificates.
+    pub fn reload_handle(&self) -> Reload {
+        Reload { options: self.reloads.0.clone(), server: self.stop.clone() }
     }
 
     /// Serves until told to stop. The store is on disk when this returns.
@@ -265,10 +304,18 @@ impl Server {
             for event in &events {
                 self.told(event);
             }
+            self.take_settings();
             self.take_written()?;
             self.take_outcomes()?;
+            let mut strangers = 0;
             for id in std::mem::take(&mut self.ready) {
+                let stranger = self.is_stranger(id);
+                if stranger && strangers == STRANGERS {
+                    self.ready.insert(id);
+                    continue;
+                }
                 self.serve(id);
+                strangers += usize::from(stranger && !self.is_stranger(id));
             }
             let now = self.now();
             self.broker.handle_timeout(now);
@@ -280,7 +327,8 @@ impl Server {
             }
             if end.is_none() && self.stop.asked.load(Ordering::Acquire) {
                 tracing::info!("stopping");
-                (self.listener, self.admin) = (None, None);
+                self.doors.clear();
+                self.admin = None;
                 self.stopping = true;
                 end = Some(now.saturating_add(milliseconds(self.grace)));
             }
@@ -301,7 +349,9 @@ impl Server {
             return Some(Duration::ZERO);
         }
         let deadline = self.deadlines.first().map(|(at, _)| *at);
-        let due = [self.broker.poll_timeout(), deadline, self.accept_again, end];
+        let rested = self.resting.first().map(|(at, _)| *at);
+        let minute = self.pages.as_ref().map(|_| self.history.due());
+        let due = [self.broker.poll_timeout(), deadline, rested, minute, self.accept_again, end];
         let due = due.into_iter().flatten().min()?;
         // The poll counts in whole milliseconds as well: one more, lest it wakes just before.
         Some(Duration::from_millis(due.saturating_sub(self.now()).saturating_add(1)))
@@ -309,7 +359,7 @@ impl Server {
 
     fn told(&mut self, event: &Told) {
         match event.token() {
-            LISTENER => self.accept(),
+            PLAIN | SECURED => self.accept(),
             ADMIN => self.accept_operators(),
             PAGES => self.accept_visitors(),
             WAKER => {}
@@ -348,48 +398,6 @@ impl Server {
             None if self.visitors.contains_key(&id) => self.serve_visitor(id),
             None => self.serve_operator(id),
         }
-    }
-
-    fn accept(&mut self) {
-        self.accept_again = None;
-        for _ in 0..ACCEPT_TURN {
-            let Some(listener) = &self.listener else { return };
-            match listener.accept() {
-                Ok((stream, source)) => self.admit(Socket::new(stream), source),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if gone_already(&error) => {}
-                Err(error) => {
-                    // No file, no memory: those that wait stay in the system's queue, and get their turn when others have left.
-                    tracing::warn!(%error, "connections wait: raise the limit of open files");
-                    self.accept_again = Some(self.now().saturating_add(ACCEPT_REST_MS));
-                    return;
-                }
-            }
-        }
-        // The poll tells only of newer ones.
-        self.accept_again = Some(self.now());
-    }
-
-    fn admit(&mut self, mut socket: Socket, source: SocketAddr) {
-        if self.connections.len() >= self.max_connections {
-            tracing::debug!(%source, "closed: there are as many connections as there may be");
-            self.metrics.refused("connection", "too many connections");
-            return;
-        }
-        let id = self.number();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = self.poll.registry().register(&mut socket.stream, Token(id as usize), interest);
-        if let Err(error) = registered.and_then(|()| socket.stream.set_nodelay(true)) {
-            tracing::debug!(%source, %error, "closed: the connection cannot be used");
-            return;
-        }
-        tracing::debug!(connection = id, %source, "connected");
-        self.metrics.accepted();
-        self.connections.insert(id, Role::Link(Link::new(socket)));
-        self.ready.insert(id);
-        let now = self.now();
-        self.broker.connected(id, source, now);
-        self.obey();
     }
 
     /// Numbers are never used again while the server runs, so that what is late meets nobody else.
@@ -432,6 +440,28 @@ impl Server {
             tracing::warn!("the store does not keep up: a terminal is told to come back");
             let now = self.now();
             self.broker.stored(request, Stored::Failed, now);
+        }
+    }
+
+    fn take_settings(&mut self) {
+        while let Ok(options) = self.reloads.1.try_recv() {
+            let secured = options.tls.as_ref().map(|secured| tls::config(&secured.files)).transpose();
+            match (self.doors.get_mut(1), secured) {
+                (_, Err(error)) => {
+                    tracing::error!(%error, "the settings stay as they were");
+                    continue;
+                }
+                (Some(door), Ok(Some(config))) => door.tls = Some(config),
+                (None, Ok(None)) => {}
+                _ => tracing::warn!("listening with or without TLS takes a restart"),
+            }
+            let (config, pipe_pairs) = within_file_limit(options.config);
+            self.max_connections = config.max_connections;
+            self.max_pipe_pairs = pipe_pairs;
+            self.lane_idle_ms = milliseconds(options.lane_idle);
+            self.relay_rate = options.relay_rate;
+            self.broker.set_config(config);
+            tracing::info!("the settings are read anew");
         }
     }
 
@@ -483,6 +513,13 @@ impl Server {
     }
 
     fn look_after(&mut self, now: u64) {
+        if self.pages.is_some() {
+            self.note_minute(now);
+        }
+        while let Some((at, id)) = self.resting.first().copied().filter(|(at, _)| *at <= now) {
+            self.resting.remove(&(at, id));
+            self.ready.insert(id);
+        }
         while let Some((at, id)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, id));
             match self.connections.get(&id) {
@@ -513,13 +550,6 @@ fn within_file_limit(mut config: Config) -> (Config, usize) {
     let files = usize::try_from(limit.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
     config.max_connections = config.max_connections.min(files / 4 * 3);
     (config, files / 16)
-}
-
-fn gone_already(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -65,8 +65,20 @@ pub struct Init {
     #[arg(long, value_name = "KEY")]
     pub broker_key: String,
     /// The one-time ticket, as `p2pgate-broker enrol` prints it
+    #[arg(long, required_unless_present = "tls_cert")]
+    pub ticket: Option<String>,
+    /// Reach the broker by TLS, at the address that its second line says
     #[arg(long)]
-    pub ticket: String,
+    pub tls: bool,
+    /// Trust these authorities for the broker's certificate, PEM [default: the system's]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub tls_ca: Option<PathBuf>,
+    /// Enrol by this certificate instead of a ticket; its common name is the identifier, PEM
+    #[arg(long, value_name = "FILE", requires = "tls", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// `show`
@@ -112,6 +124,9 @@ pub struct Receive {
     /// Address that callers are told instead (port forwarding); 0.0.0.0:PORT = wherever the broker sees this recorder
     #[arg(long, value_name = "ADDR")]
     pub announce: Option<SocketAddr>,
+    /// Have the router open a port for callers from outside (UPnP IGD), and tell them of it; it is closed again within an hour
+    #[arg(long)]
+    pub map_port: bool,
     /// Be busy from this processor load on, in per cent; 0 = always busy [default: busy by sessions only]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub load_limit: Option<u8>,

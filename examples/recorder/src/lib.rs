@@ -18,6 +18,7 @@ pub mod failure;
 pub mod incoming;
 pub mod kinds;
 pub mod load;
+pub mod mapping;
 pub mod names;
 pub mod node;
 pub mod progress;

@@ -51,7 +51,7 @@ impl World {
     pub(super) fn store(&mut self, operation: StoreOperation) -> Stored {
         match operation {
             StoreOperation::Enrol { identifier, ticket_digest, key } => {
-                if !self.tickets.remove(&ticket_digest) {
+                if ticket_digest.is_none_or(|digest| !self.tickets.remove(&digest)) {
                     return Stored::Refused;
                 }
                 self.keys.insert(identifier.to_string(), key);

@@ -149,9 +149,11 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
         Operation::Terminal(StoreOperation::Enrol { identifier, ticket_digest, key }) => {
             let ticket = "DELETE FROM tickets WHERE identifier = ?1 AND digest = ?2 AND expires > ?3";
             let bound = key_of(transaction, identifier)?;
-            if bound.is_some_and(|bound| bound != *key.as_bytes())
-                || execute(transaction, ticket, params![&**identifier, ticket_digest, now()])? == 0
-            {
+            let proven = match ticket_digest {
+                Some(digest) => execute(transaction, ticket, params![&**identifier, digest, now()])? > 0,
+                None => true,
+            };
+            if !proven || bound.is_some_and(|bound| bound != *key.as_bytes()) {
                 return Ok(Stored::Refused);
             }
             let named = params![&**identifier, key.as_bytes()];

@@ -11,3 +11,4 @@ mod relay;
 mod restart;
 mod settings;
 mod support;
+mod tls;

@@ -105,6 +105,38 @@ fn the_status_page_says_who_is_online_and_keeps_secrets() {
     assert!(get(admin, "/", "200").contains("<tr><td>not permitted<td><td>1"));
 }
 
+/// In a real browser: everything is rendered, and nothing is refused by the page's own policy.
+#[test]
+fn the_status_page_in_a_browser() {
+    let Some(browser) = ["chromium", "chromium-browser"].into_iter().find(|name| {
+        Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
+    }) else {
+        assert!(std::env::var_os("P2PGATE_CHROMIUM").is_none(), "there is no chromium here");
+        return println!("left out: chromium is not installed");
+    };
+    let folder = folder();
+    let data = folder.path();
+    let mut served = serve(data);
+    let admin = served.admin();
+    let mut alice = served.enrol(data, "alice \u{1f4fa} <b>", 1);
+    alice.ask("QUERY\nIdentifier:alice \u{1f4fa} <b>\nCallee:nobody\n");
+    let mut command = Command::new(browser);
+    command.args([
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--enable-logging=stderr",
+    ]);
+    command.arg(format!("--user-data-dir={}", data.join("browser").display()));
+    let output = command.arg("--dump-dom").arg(format!("http://{admin}/")).output().unwrap();
+    let (page, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(page.contains("<td>alice \u{1f4fa} &lt;b&gt;</td><td>can be called</td>"), "{page}\n{log}");
+    assert_eq!(page.matches("</svg>").count(), 5, "{page}");
+    assert!(page.contains("Queries a minute: at most 1</figcaption>") && page.contains("<rect "), "{page}");
+    assert!(!log.contains("CONSOLE"), "{log}");
+}
+
 #[test]
 fn what_is_no_request_for_a_page_is_answered_so() {
     let folder = folder();

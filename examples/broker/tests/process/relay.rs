@@ -299,3 +299,22 @@ fn p9_a_gigabyte_leaves_the_broker_under_32_mb() {
     println!("the broker's peak: {peak} kB");
     assert!(peak < 32_000, "{peak} kB");
 }
+
+#[test]
+fn p9_a_lane_keeps_to_the_rate_that_is_set_and_loses_nothing() {
+    let (rate, length) = (8 << 20, 6 << 20);
+    with_server(
+        |options| options.relay_rate = Some(rate),
+        |data, terminals, _| {
+            let (_alice, _bob, [one, other]) = terminals.lane(data);
+            let bytes = pattern(5, length);
+            let started = std::time::Instant::now();
+            let writing = write_all_of(one, bytes.clone());
+            assert!(read_slowly(other).join().unwrap() == bytes);
+            writing.join().unwrap();
+            // It may be a tenth of a second ahead, and one turn of half a MiB.
+            let least = Duration::from_millis((length as u64 - (1 << 20) - rate / 10) * 1_000 / rate);
+            assert!(started.elapsed() >= least, "{:?} rather than {least:?}", started.elapsed());
+        },
+    );
+}

@@ -34,6 +34,11 @@ impl Served {
     pub fn start_with(data: &Path, options: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
         command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]).args(options);
+        Self::started_by(command)
+    }
+
+    /// By a command that becomes the program.
+    pub fn started_by(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -46,9 +51,14 @@ impl Served {
 
     /// Where its admin pages are, which it says on its second line.
     pub fn admin(&mut self) -> SocketAddr {
+        self.further("admin ")
+    }
+
+    /// Where it listens besides, which it says on a line of its own.
+    pub fn further(&mut self, what: &str) -> SocketAddr {
         let mut line = String::new();
         self.out.read_line(&mut line).unwrap();
-        line.trim_end().strip_prefix("admin ").unwrap().parse().unwrap()
+        line.trim_end().strip_prefix(what).unwrap().parse().unwrap()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

@@ -139,7 +139,11 @@ impl Stage {
             id: name.to_owned(),
             broker: self.address.to_string(),
             broker_key: self.key.clone(),
-            ticket: ticket.to_string(),
+            ticket: Some(ticket.to_string()),
+            tls: false,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
         })?;
         say(
             name,
@@ -209,6 +213,7 @@ impl Callee {
             announce: None,
             load_limit: None,
             sessions: 1,
+            map_port: false,
             once: false,
         };
         let mut receiver = ReceiveLoop::start_watched(&arguments, watch(CALLEE, Some(events.clone())))?;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::go_online;
 use crate::cli::{Init, Show};
 use crate::failure::{Code, Failure};
-use crate::node::{Node, Role, fill_random};
+use crate::node::{Certificate, Node, Role, fill_random};
 use crate::state::{Identity, State};
 
 /// Makes a key, enrols it and prints its fingerprint.
@@ -50,9 +50,10 @@ pub fn enrol(arguments: &Init) -> Result<Identity, Failure> {
             SecretKey::new(*secret)
         }
     };
-    let identity = Identity { identifier, secret, broker: arguments.broker.clone(), broker_key };
+    let identity =
+        Identity { identifier, secret, broker: arguments.broker.clone(), broker_key, tls: arguments.tls };
     let unbound = Arc::new(AtomicBool::new(fresh));
-    let confirmed = confirm(&state, &identity, &arguments.ticket, &unbound);
+    let confirmed = confirm(&state, &identity, arguments, &unbound);
     if confirmed.is_err() && unbound.load(Ordering::Relaxed) {
         state.remove(made);
     }
@@ -63,14 +64,26 @@ pub fn enrol(arguments: &Init) -> Result<Identity, Failure> {
 fn confirm(
     state: &State,
     identity: &Identity,
-    ticket: &str,
+    arguments: &Init,
     unbound: &Arc<AtomicBool>,
 ) -> Result<(), Failure> {
+    if let Some(path) = &arguments.tls_ca {
+        let text = std::fs::read(path).map_err(|error| Failure::local("cannot read", path, &error))?;
+        state.save_authorities(&text)?;
+    }
     // The key must be on disk before the broker binds the identifier to it.
     state.save_candidate(identity)?;
     let mut node = Node::new(state.clone(), identity, Role::caller())?;
-    let (terminal, _) = node.terminal();
-    terminal.enrol(ticket.trim()).map_err(|error| Failure::new(Code::Usage, format!("--ticket: {error}")))?;
+    if let Some((certificates, key)) = arguments.tls_cert.clone().zip(arguments.tls_key.clone())
+        && let Some(tls) = state.tls_as(identity, Some(&Certificate { certificates, key }))?
+    {
+        node.present(tls);
+    }
+    if let Some(ticket) = &arguments.ticket {
+        let (terminal, _) = node.terminal();
+        let wrong = |error| Failure::new(Code::Usage, format!("--ticket: {error}"));
+        terminal.enrol(ticket.trim()).map_err(wrong)?;
+    }
     // From here on the broker may hear of the key; whether it has is its word's affair.
     let fresh = unbound.swap(false, Ordering::Relaxed);
     let unbound = unbound.clone();
@@ -89,7 +102,8 @@ pub fn show(arguments: &Show) -> Result<(), Failure> {
     let (_, identity) = State::open(&arguments.state)?;
     say!("identifier {}", identity.identifier);
     say!("fingerprint {}", identity.secret.public_key());
-    say!("broker {} key {}", identity.broker, identity.broker_key);
+    let tls = if identity.tls { " TLS" } else { "" };
+    say!("broker {} key {}{tls}", identity.broker, identity.broker_key);
     Ok(())
 }
 

@@ -72,7 +72,16 @@ fn wait(node: &mut Node, longest: Duration, mut wanted: impl FnMut(&Event) -> bo
                 return Ok(());
             }
             if let Event::Offline { cause } = event {
-                return Err(outcome::offline(cause, node.broker()));
+                return Err(match node.trouble() {
+                    Some(trouble) => Failure::new(
+                        Code::Broker,
+                        format!(
+                            "TLS with the broker at {} fails ({trouble}): check --tls-ca, the name and the clock",
+                            node.broker()
+                        ),
+                    ),
+                    None => outcome::offline(cause, node.broker()),
+                });
             }
         }
         let left = deadline.saturating_duration_since(Instant::now());

@@ -16,6 +16,7 @@ use crate::cli::Receive;
 use crate::failure::{Code, Failure};
 use crate::incoming::{Description, Incoming, Refusal};
 use crate::load::LoadMeter;
+use crate::mapping::{Mapping, News};
 use crate::node::{Node, Role, Sink, Watch};
 use crate::progress::Bars;
 use crate::state::{Lock, State};
@@ -65,6 +66,9 @@ pub struct ReceiveLoop {
     node: Node,
     inbox: Inbox,
     load: Option<LoadMeter>,
+    mapping: Option<Mapping>,
+    /// Where callers are told to come, the router's port aside.
+    announce: SocketAddr,
     stored_sender: Sender<Stored>,
     stored: Receiver<Stored>,
     storing: usize,
@@ -147,6 +151,8 @@ impl ReceiveLoop {
         // One address is never too many.
         let _ = terminal.listen_at(&[announced]);
         go_online(&mut node)?;
+        let map = |()| Mapping::start(address.port());
+        let mapping = arguments.map_port.then_some(()).map(map).transpose().map_err(cannot_listen)?;
         let (stored_sender, stored) = mpsc::channel();
         let mut receiver = Self {
             address,
@@ -154,6 +160,8 @@ impl ReceiveLoop {
             node,
             inbox: Inbox { folder: arguments.out.clone(), open: HashMap::new(), bars: Bars::default() },
             load: arguments.load_limit.map(|_| LoadMeter::default()),
+            mapping,
+            announce: announced,
             stored_sender,
             stored,
             storing: 0,
@@ -179,12 +187,34 @@ impl ReceiveLoop {
         if let Some(percent) = self.load.as_mut().and_then(LoadMeter::poll) {
             self.node.terminal().0.set_load(percent);
         }
+        self.take_mapping();
         let patience = if self.storing > 0 { longest.min(Duration::from_millis(5)) } else { longest };
         self.node.turn(patience, &mut self.inbox)?;
         while let Some(event) = self.node.event() {
             self.take(event)?;
         }
         self.take_stored()
+    }
+
+    /// The router has opened a port, or another one, or none.
+    fn take_mapping(&mut self) {
+        let Some(news) = self.mapping.as_ref().and_then(Mapping::news) else { return };
+        let mut addresses = vec![self.announce];
+        match news {
+            News::Mapped { outside, inside } => {
+                self.inbox.bars.say(&format!("callers from outside reach this recorder at {outside}"));
+                addresses.insert(0, outside);
+                if self.announce.ip().is_unspecified() {
+                    addresses.push(inside);
+                }
+            }
+            News::Failed(cause) => self
+                .inbox
+                .bars
+                .say(&format!("{cause}; callers from outside come through the broker until it opens one")),
+        }
+        // Three addresses are never too many.
+        let _ = self.node.terminal().0.listen_at(&addresses);
     }
 
     /// Lets the last words out: the sender is to hear that its recording is stored.

@@ -3,20 +3,30 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use super::tls::Tls;
+
 /// The broker's addresses; after a failure the next one is tried.
 #[derive(Debug)]
 pub(super) struct Broker {
     pub(super) name: String,
     addresses: Vec<SocketAddr>,
     next: usize,
+    /// Around each connection to it.
+    pub(super) tls: Option<Tls>,
+    /// What TLS found wrong last.
+    pub(super) trouble: Option<String>,
 }
 
 impl Broker {
     /// A name that leads nowhere now is looked up again at each connection.
-    pub(super) fn new(name: &str) -> Self {
-        let mut broker = Self { name: name.to_owned(), addresses: Vec::new(), next: 0 };
+    pub(super) fn new(name: &str, tls: Option<Tls>) -> Self {
+        let mut broker = Self { name: name.to_owned(), addresses: Vec::new(), next: 0, tls, trouble: None };
         broker.look_up();
         broker
+    }
+
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     fn look_up(&mut self) {

@@ -2,6 +2,7 @@
 
 mod broker;
 mod list;
+mod tls;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -25,6 +26,7 @@ use crate::recording;
 use crate::state::{Identity, State, Version};
 use broker::Broker;
 use list::restore;
+pub use tls::{Certificate, Tls};
 use wire::{BACKLOG, Wire};
 
 /// Sessions at one time, calls and callers together.
@@ -126,7 +128,7 @@ pub struct Node {
 impl Node {
     /// A terminal of this identity. Its seed is replaced on disk before any secret is drawn from it.
     pub fn new(state: State, identity: &Identity, role: Role) -> Result<Self, Failure> {
-        let broker = Broker::new(&identity.broker);
+        let broker = Broker::new(&identity.broker, state.tls(identity)?);
         let lock = state.lock()?;
         let seed = state.seed()?;
         let mut entropy = Zeroizing::new([0; 32]);
@@ -196,6 +198,16 @@ impl Node {
     /// The broker's address as the user gave it.
     pub fn broker(&self) -> &str {
         &self.broker.name
+    }
+
+    /// What TLS found wrong when the broker was last reached for.
+    pub fn trouble(&self) -> Option<&str> {
+        self.broker.trouble.as_deref()
+    }
+
+    /// Shows the broker a certificate of this recorder's own from now on.
+    pub fn present(&mut self, tls: Tls) {
+        self.broker.tls = Some(tls);
     }
 
     /// The next thing that happened.
@@ -357,7 +369,15 @@ impl Node {
                 match wire.read() {
                     Ok(true) => continue,
                     Ok(false) if !wire.has_ended() => return progress,
-                    Ok(false) | Err(_) => {
+                    Ok(false) => {
+                        self.lost(link);
+                        return true;
+                    }
+                    Err(error) => {
+                        // What TLS has to say is worth telling; that a connection broke is not.
+                        if wire.leads_to_broker() && error.kind() == io::ErrorKind::InvalidData {
+                            self.broker.trouble = Some(error.to_string());
+                        }
                         self.lost(link);
                         return true;
                     }
@@ -469,9 +489,12 @@ impl Node {
             Destination::Address(address) => Ok(address),
         };
         let registry = self.poll.registry();
-        let wire = address
-            .and_then(TcpStream::connect)
-            .and_then(|stream| Wire::new(stream, to == Destination::Broker, registry, token(link)));
+        let to_broker = to == Destination::Broker;
+        self.broker.trouble.take_if(|_| to_broker);
+        let wire = address.and_then(TcpStream::connect).and_then(|stream| {
+            let tls = self.broker.tls().filter(|_| to_broker).map(Tls::connection).transpose()?;
+            Wire::new(stream, to_broker, tls, registry, token(link))
+        });
         match wire {
             Ok(wire) => {
                 self.wires.insert(link, wire);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::ClientConnection;
 
 /// Bytes that may wait to be written before a lane takes no further frame.
 pub const BACKLOG: usize = 64 << 10;
@@ -19,6 +20,8 @@ const LARGE: usize = 128 << 10;
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
+    /// Around it.
+    tls: Option<Box<ClientConnection>>,
     broker: bool,
     connected: bool,
     readable: bool,
@@ -32,12 +35,20 @@ pub struct Wire {
     wanted: usize,
     output: Vec<u8>,
     sent: usize,
+    /// TLS has been told that nothing more comes.
+    said_goodbye: bool,
 }
 
 impl Wire {
     /// A socket that is being connected, to the `broker` or to another recorder.
-    pub fn new(stream: TcpStream, broker: bool, registry: &Registry, token: Token) -> io::Result<Self> {
-        Self::register(stream, broker, false, registry, token)
+    pub fn new(
+        stream: TcpStream,
+        broker: bool,
+        tls: Option<Box<ClientConnection>>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        Ok(Self { tls, ..Self::register(stream, broker, false, registry, token)? })
     }
 
     /// A socket that was accepted.
@@ -58,6 +69,7 @@ impl Wire {
         }
         Ok(Self {
             stream,
+            tls: None,
             broker,
             connected,
             // Readiness is edge-triggered: whatever was there before the registration must be tried for.
@@ -71,6 +83,7 @@ impl Wire {
             wanted: 1,
             output: Vec::new(),
             sent: 0,
+            said_goodbye: false,
         })
     }
 
@@ -134,7 +147,12 @@ impl Wire {
     pub fn read(&mut self) -> io::Result<bool> {
         self.make_room();
         loop {
-            match self.stream.read(&mut self.input[self.end..]) {
+            let room = &mut self.input[self.end..];
+            let read = match &mut self.tls {
+                None => self.stream.read(room),
+                Some(tls) => read_secured(tls, &mut self.stream, room),
+            };
+            match read {
                 Ok(0) => {
                     self.ended = true;
                     return Ok(false);
@@ -187,9 +205,11 @@ impl Wire {
 
     /// Writes what the socket takes.
     pub fn flush(&mut self) -> io::Result<()> {
-        while self.connected && self.writable && self.sent < self.output.len() {
-            match self.stream.write(&self.output[self.sent..]) {
-                Ok(bytes) => self.sent += bytes,
+        while self.connected && self.writable && self.has_unwritten() {
+            match self.write() {
+                // TLS waits for the other end.
+                Ok((0, 0)) => break,
+                Ok((taken, _)) => self.sent += taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -198,8 +218,33 @@ impl Wire {
         if self.sent == self.output.len() {
             self.output.clear();
             self.sent = 0;
+            if let Some(tls) = &mut self.tls
+                && self.closing.is_some()
+                && !std::mem::replace(&mut self.said_goodbye, true)
+            {
+                tls.send_close_notify();
+                return self.flush();
+            }
         }
         Ok(())
+    }
+
+    fn has_unwritten(&self) -> bool {
+        self.backlog() > 0 || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Writes once: how much of the output is gone by that, and how much the socket has got.
+    fn write(&mut self) -> io::Result<(usize, usize)> {
+        let output = &self.output[self.sent..];
+        let Some(tls) = &mut self.tls else {
+            let written = self.stream.write(output)?;
+            return Ok((written, written));
+        };
+        let taken = tls.writer().write(output)?;
+        match tls.write_tls(&mut self.stream) {
+            Err(_) if taken > 0 => Ok((taken, 0)),
+            written => Ok((taken, written?)),
+        }
     }
 
     /// From now on: write what is left if the other end takes it soon, then close.
@@ -210,7 +255,7 @@ impl Wire {
     /// Nothing is left to do before the socket goes.
     pub fn is_done(&self) -> bool {
         self.closing
-            .is_some_and(|deadline| self.backlog() == 0 || !self.connected || Instant::now() >= deadline)
+            .is_some_and(|deadline| !self.has_unwritten() || !self.connected || Instant::now() >= deadline)
     }
 
     /// The connection is being closed.
@@ -232,5 +277,22 @@ impl Wire {
     pub fn deregister(mut self, registry: &Registry) {
         let _ = registry.deregister(&mut self.stream);
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+}
+
+/// Reads what TLS has understood. An end that TLS has not been told of is an error: somebody may have cut it.
+fn read_secured(tls: &mut ClientConnection, stream: &mut TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tls.reader().read(room) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+        tls.read_tls(stream)?;
+        let understood = tls.process_new_packets();
+        // The alert that says what was wrong goes out as far as the socket takes it.
+        understood.map_err(|error| {
+            let _ = tls.write_tls(stream);
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        })?;
     }
 }

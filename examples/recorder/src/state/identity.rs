@@ -18,6 +18,8 @@ pub struct Identity {
     pub broker: String,
     /// The broker's pinned key.
     pub broker_key: PublicKey,
+    /// The broker is reached by TLS (V7).
+    pub tls: bool,
 }
 
 impl Identity {
@@ -25,8 +27,12 @@ impl Identity {
     pub fn to_text(&self) -> Zeroizing<String> {
         let secret = Zeroizing::new(Base64::encode_string(self.secret.to_bytes()));
         Zeroizing::new(format!(
-            "Identifier:{}\nSecret Key:{}\nBroker:{}\nBroker Key:{}\n",
-            self.identifier, *secret, self.broker, self.broker_key
+            "Identifier:{}\nSecret Key:{}\nBroker:{}\nBroker Key:{}\n{}",
+            self.identifier,
+            *secret,
+            self.broker,
+            self.broker_key,
+            if self.tls { "TLS:1\n" } else { "" }
         ))
     }
 
@@ -42,6 +48,7 @@ impl Identity {
             secret: SecretKey::new(*secret),
             broker: (*values.get("Broker")?).to_owned(),
             broker_key: PublicKey::from_base64(values.get("Broker Key")?).ok()?,
+            tls: values.contains_key("TLS"),
         })
     }
 }

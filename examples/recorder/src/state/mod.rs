@@ -6,6 +6,7 @@
 //! | `identity.enrolling` | the same until the broker has confirmed it |
 //! | `seed` | 32 bytes, replaced before every use |
 //! | `peers` | the core's table of permitted recorders and pinned keys |
+//! | `broker-ca.pem` | by whose certificates the broker may show itself in TLS; without it the system's |
 //! | `placing-ID` | a collected deposit is being put in its place |
 //! | `lock` | held while any of them is read and written |
 //! | `receiving` | held by the one process that receives |
@@ -24,12 +25,15 @@ use p2pgate::message::DepositId;
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
+use crate::node::{Certificate, Tls};
 
 const IDENTITY: &str = "identity";
 /// An identity that the broker has not confirmed.
 const CANDIDATE: &str = "identity.enrolling";
 /// What enrolling makes.
-const ENROLLING: [&str; 4] = [CANDIDATE, "seed", "peers", "lock"];
+const ENROLLING: [&str; 5] = [CANDIDATE, "seed", "peers", "lock", AUTHORITIES];
+/// Whom to trust in TLS.
+const AUTHORITIES: &str = "broker-ca.pem";
 
 /// A recorder's folder.
 #[derive(Clone, Debug)]
@@ -136,6 +140,25 @@ impl State {
         fs::rename(self.path(CANDIDATE), &path)
             .and_then(|()| sync_folder(&path))
             .map_err(|error| Failure::local("cannot write", &path, &error))
+    }
+
+    /// Whose certificates count for the broker in TLS, PEM.
+    pub fn save_authorities(&self, text: &[u8]) -> Result<(), Failure> {
+        self.save(AUTHORITIES, text)
+    }
+
+    /// How the broker is reached by TLS, if it is.
+    pub fn tls(&self, identity: &Identity) -> Result<Option<Tls>, Failure> {
+        self.tls_as(identity, None)
+    }
+
+    /// The same, with a certificate of this recorder's own.
+    pub fn tls_as(&self, identity: &Identity, own: Option<&Certificate>) -> Result<Option<Tls>, Failure> {
+        if !identity.tls {
+            return Ok(None);
+        }
+        let authorities = self.load(AUTHORITIES)?;
+        Tls::new(&identity.broker, authorities.as_ref().map(|text| text.as_slice()), own).map(Some)
     }
 
     /// The seed as stored; zeros for a new recorder.

@@ -24,6 +24,8 @@ pub struct Stage {
     pub folder: tempfile::TempDir,
     pub address: SocketAddr,
     pub key: String,
+    /// Where the broker listens with TLS, if it does.
+    pub tls: Option<SocketAddr>,
     setting: fn(&mut Options),
     broker: Option<(Stop, JoinHandle<()>)>,
 }
@@ -36,7 +38,7 @@ impl Stage {
     pub fn with(setting: fn(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut stage = Self { folder, address, key: String::new(), setting, broker: None };
+        let mut stage = Self { folder, address, key: String::new(), tls: None, setting, broker: None };
         stage.start_broker();
         stage
     }
@@ -50,6 +52,7 @@ impl Stage {
         let server = eventually(|| Server::bind(options.clone()).ok());
         self.address = server.local_addr();
         self.key = server.public_key().to_string();
+        self.tls = server.tls_addr();
         let stop = server.stop_handle();
         self.broker = Some((stop, std::thread::spawn(move || server.run().unwrap())));
     }
