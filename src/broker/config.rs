@@ -27,7 +27,7 @@ pub struct Config {
     pub max_connections: usize,
     /// The same from one source: an IPv4 address or an IPv6 /64.
     pub max_connections_per_source: usize,
-    /// Connections that have not got through HELLO, and are no lanes.
+    /// Connections that have not got through HELLO, and are no lanes. One more displaces the longest waiting of the source that has most.
     pub max_handshakes: usize,
     /// The same from one source: an IPv4 address or an IPv6 /64.
     pub max_handshakes_per_source: usize,

@@ -27,13 +27,6 @@ impl Window {
     }
 }
 
-/// What has come from one source and is still here.
-#[derive(Default)]
-pub(super) struct Source {
-    pub connections: usize,
-    pub handshakes: usize,
-}
-
 /// The part of an address that one subscriber has: IPv4 whole, of IPv6 the first 64 bits.
 pub(super) fn source_of(address: SocketAddr) -> IpAddr {
     match address.ip().to_canonical() {

@@ -27,6 +27,7 @@ mod registry;
 mod relay;
 mod resolver;
 mod resolving;
+mod slots;
 mod timers;
 
 pub use address::{StoredAddress, StoredAddressError};
@@ -48,13 +49,14 @@ use core::net::{IpAddr, SocketAddr};
 use deposits::Deposits;
 use grants::Grants;
 use lanes::Lanes;
-use limits::{Source, source_of};
+use limits::source_of;
 use query::{Query, QueryId};
 use registration::Pending;
 use registry::Registry;
 use resolver::Resolver;
 use resolving::Resolving;
 use sha2::{Digest, Sha256};
+use slots::Slots;
 use timers::{Timer, Timers};
 
 /// A connection, as the process numbers it: unique for the broker's life.
@@ -75,9 +77,9 @@ pub struct Broker {
     key: SecretKey,
     entropy: Entropy,
     net: Net,
-    /// What comes from where, and handshakes in all.
-    sources: BTreeMap<IpAddr, Source>,
-    handshakes: usize,
+    /// Connections by source.
+    sources: BTreeMap<IpAddr, usize>,
+    slots: Slots,
     registry: Registry,
     queries: BTreeMap<QueryId, Query>,
     grants: Grants,
@@ -115,7 +117,7 @@ impl Broker {
             key,
             entropy: Entropy::from_system(&entropy),
             sources: BTreeMap::new(),
-            handshakes: 0,
+            slots: Slots::default(),
             registry: Registry::default(),
             queries: BTreeMap::new(),
             grants: Grants::default(),
@@ -154,7 +156,7 @@ impl Broker {
     pub fn counts(&self) -> Counts {
         Counts {
             connections: self.net.connections.len(),
-            handshakes: self.handshakes,
+            handshakes: self.slots.taken(),
             terminals: self.registry.len(),
             groups: self.registry.groups.len(),
             queries: self.queries.len(),
@@ -192,21 +194,24 @@ impl Broker {
         }
     }
 
-    /// A connection was accepted from `source`. One too many is closed at once.
+    /// A connection was accepted from `source`. One too many is closed at once: itself if it is its source's or there are too many of all kinds,
+    /// else the longest waiting of the source that has most in their handshakes.
     pub fn connected(&mut self, connection: ConnectionId, source: SocketAddr, now: u64) {
         let deadline = now.saturating_add(self.config.handshake_deadline_ms);
+        let handshakes = self.slots.take(source_of(source), connection);
         let here = self.sources.entry(source_of(source)).or_default();
-        here.connections += 1;
-        here.handshakes += 1;
-        self.handshakes += 1;
-        let too_many = here.handshakes > self.config.max_handshakes_per_source
-            || here.connections > self.config.max_connections_per_source
-            || self.handshakes > self.config.max_handshakes
+        *here += 1;
+        let too_many = handshakes > self.config.max_handshakes_per_source
+            || *here > self.config.max_connections_per_source
             || self.net.connections.len() >= self.config.max_connections;
         self.net.connections.insert(connection, Connection::new(source, deadline));
         self.timers.arm(deadline, Timer::Connection(connection));
         if too_many {
             self.refuse(connection, What::TooMany, now);
+        } else if self.slots.taken() > self.config.max_handshakes
+            && let Some(other) = self.slots.longest_of_fullest()
+        {
+            self.refuse(other, What::TooMany, now);
         }
     }
 
@@ -323,12 +328,12 @@ impl Broker {
         if let Some(gone) = self.net.connections.remove(&connection) {
             self.timers.disarm(gone.armed, Timer::Connection(connection));
             if gone.counted {
-                self.free_slot(gone.source);
+                self.slots.free(source_of(gone.source), connection);
             }
             let source = source_of(gone.source);
             if let Some(here) = self.sources.get_mut(&source) {
-                here.connections = here.connections.saturating_sub(1);
-                if here.connections == 0 {
+                *here = here.saturating_sub(1);
+                if *here == 0 {
                     self.sources.remove(&source);
                 }
             }
@@ -434,16 +439,14 @@ impl Broker {
         let Some(connection) = self.net.connections.get_mut(&id) else { return };
         connection.state = state;
         connection.deadline = deadline;
-        if core::mem::take(&mut connection.counted) {
-            let source = connection.source;
-            self.free_slot(source);
-        }
+        self.free_slot(id);
     }
 
-    fn free_slot(&mut self, source: SocketAddr) {
-        self.handshakes = self.handshakes.saturating_sub(1);
-        if let Some(here) = self.sources.get_mut(&source_of(source)) {
-            here.handshakes = here.handshakes.saturating_sub(1);
+    fn free_slot(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.net.connections.get_mut(&id)
+            && core::mem::take(&mut connection.counted)
+        {
+            self.slots.free(source_of(connection.source), id);
         }
     }
 
@@ -458,6 +461,7 @@ impl Broker {
 
     fn close(&mut self, id: ConnectionId, now: u64) {
         self.leave(id, now);
+        self.free_slot(id);
         self.net.close(id);
     }
 

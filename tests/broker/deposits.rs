@@ -377,6 +377,33 @@ fn p11_a_collection_that_failed_is_offered_again() {
 }
 
 #[test]
+fn p11_a_callee_that_missed_the_last_answer_is_told_of_the_next() {
+    let (mut world, alice) = away(Config::default());
+    let first = deposited(&mut world, alice, &data(100));
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    let done = format!("NOTIFY\nTransfer Complete.\nDeposit:{}\n", base64(&first));
+    world.send(bob, &done);
+    // It was struck, and bob is gone before the answer; the next comes meanwhile.
+    world.disconnect(bob);
+    assert!(world.text(alice).contains("Deposit Collected."));
+    let second = deposited(&mut world, alice, &data(200));
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    let told = world.texts(bob);
+    assert!(told[1].starts_with("NOTIFY\nDepositor:alice\n"), "{told:?}");
+    // He can't keep a second one of alice's in mind, and says the first again.
+    world.send(bob, &done);
+    let [answer, told] = world.texts(bob).try_into().unwrap();
+    assert!(answer.contains("Status:200"), "{answer}");
+    assert_eq!(id_of(&told), second);
+    // As often as he may ask.
+    for _ in 0..200 {
+        world.send(bob, &done);
+    }
+    assert_eq!(world.texts(bob).iter().filter(|text| has(text, "Deposit")).count(), 119);
+}
+
+#[test]
 fn p11_only_a_listening_link_that_knows_deposits_is_told() {
     let (mut world, alice) = away(Config::default());
     deposited(&mut world, alice, &data(5_000));

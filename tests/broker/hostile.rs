@@ -183,8 +183,12 @@ fn p3_handshakes_are_bounded_by_source_and_in_all() {
     assert_eq!(world.closed, [ids[4]]);
     assert_eq!(why(&world, ids[4]), What::TooMany);
     world.disconnect(ids[4]);
-    let other: Vec<_> = (0..3).map(|_| world.connect(source(10))).collect();
-    assert!(!world.is_closed(other[1]) && world.is_closed(other[2]));
+    let other: Vec<_> = (0..2).map(|_| world.connect(source(10))).collect();
+    assert_eq!((world.broker.counts().handshakes, world.closed.len()), (6, 1));
+    // All are taken: the longest waiting of the source that has most goes.
+    let third = world.connect(source(11));
+    assert_eq!((&world.closed[1..], why(&world, ids[0])), (&ids[..1], What::TooMany));
+    world.disconnect(third);
     // One IPv6 subscriber is one source, whatever its addresses.
     assert!(world.ask(link, "PING\n").contains("Alive"));
     for id in ids[..4].iter().chain(&other) {
@@ -196,6 +200,42 @@ fn p3_handshakes_are_bounded_by_source_and_in_all() {
     assert!(!world.is_closed(six[3]) && world.is_closed(six[4]));
     world.pass(10_000);
     assert!(six.iter().all(|id| world.is_closed(*id)));
+}
+
+#[test]
+fn p3_a_flood_from_anywhere_keeps_nobody_out() {
+    let limits = Config { max_handshakes: 64, max_handshakes_per_source: 16, ..Config::default() };
+    for sources in [4, 16, 64, 1_000] {
+        let mut world = World::with(limits.clone());
+        let mut count = 0;
+        let mut flood = |world: &mut World| {
+            count += 1;
+            world.connect(source(100 + count % sources));
+        };
+        for _ in 0..300 {
+            flood(&mut world);
+        }
+        assert_eq!(world.broker.counts().handshakes, 64);
+        // Others come between each two messages of the honest terminal.
+        let link = world.connect(source(1));
+        for _ in 0..30 {
+            flood(&mut world);
+        }
+        world.feed(link, CONTROL, usize::MAX);
+        for _ in 0..30 {
+            flood(&mut world);
+        }
+        assert!(!world.is_closed(link), "from {sources} sources");
+        assert_eq!(world.broker.counts().handshakes, 64);
+        // Nor does it reach who is through.
+        let alice = world.terminal("alice", 1);
+        for _ in 0..300 {
+            flood(&mut world);
+        }
+        assert!(world.ask(alice, "PING\n").contains("Alive"));
+        world.pass(10_000);
+        assert_eq!(world.broker.counts().handshakes, 0);
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::tls::Tls;
 use bytes::{Buf, Bytes};
 use p2pgate::broker::{ConnectionId, MAX_INPUT, Next};
 
-/// Reads of one connection in a row, of [`MAX_INPUT`] bytes each, before the others get their turn.
-const READS: usize = 4;
+/// Bytes read of one connection, or as many as are there of a longer record, before the others get their turn: what honest terminals say at once is less.
+const TURN: usize = 2 << 10;
 /// How long a connection that is to be closed may take for its last bytes and its own end.
 const CLOSE_MS: u64 = 3_000;
 
@@ -61,24 +61,27 @@ impl Server {
         }
     }
 
+    /// Whether it has said nothing yet: its first word costs a handshake.
+    pub(crate) fn is_stranger(&self, id: ConnectionId) -> bool {
+        matches!(self.connections.get(&id), Some(Role::Link(link)) if !link.heard && link.phase == Phase::Talking)
+    }
+
     pub(crate) fn serve_link(&mut self, id: ConnectionId) {
         self.flush(id);
-        for _ in 0..READS {
-            let now = self.now();
-            let Some(Role::Link(link)) = self.connections.get_mut(&id) else { return };
-            if link.phase == Phase::Lane {
-                return;
-            }
-            let held = link.input.len();
-            self.buffer[..held].copy_from_slice(&link.input);
-            let length = match link.socket.read(&mut self.buffer[held..][..MAX_INPUT]) {
-                Ok(None) => return,
-                Ok(Some(length)) if length > 0 => held + length,
-                Ok(Some(_)) | Err(_) => return self.drop_connection(id),
-            };
-            if link.phase != Phase::Talking {
-                continue;
-            }
+        let now = self.now();
+        let Some(Role::Link(link)) = self.connections.get_mut(&id) else { return };
+        if link.phase == Phase::Lane {
+            return;
+        }
+        let held = link.input.len();
+        self.buffer[..held].copy_from_slice(&link.input);
+        let most = TURN.max(held).min(MAX_INPUT);
+        let length = match link.socket.read(&mut self.buffer[held..][..most]) {
+            Ok(None) => return,
+            Ok(Some(length)) if length > 0 => held + length,
+            Ok(Some(_)) | Err(_) => return self.drop_connection(id),
+        };
+        if link.phase == Phase::Talking {
             if !std::mem::replace(&mut link.heard, true)
                 && let Some(identifier) = link.socket.tls.as_ref().and_then(Tls::identifier)
             {

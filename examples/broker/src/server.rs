@@ -42,6 +42,8 @@ pub(crate) const PAGES: Token = Token(3);
 const SECURED: Token = Token(4);
 const FIRST_CONNECTION: ConnectionId = 5;
 
+/// Handshakes in a row before those get their turn that are through: a flood costs them milliseconds.
+const STRANGERS: usize = 4;
 /// Files that are neither connections nor pipes: the store's, the poll's, the log's, with room to spare.
 const OTHER_FILES: u64 = 64;
 /// A starting broker waits so long for an operator's command that is at the store.
@@ -336,8 +338,15 @@ impl Server {
             self.take_written()?;
             self.take_outcomes()?;
             self.take_found();
+            let mut strangers = 0;
             for id in std::mem::take(&mut self.ready) {
+                let stranger = self.is_stranger(id);
+                if stranger && strangers == STRANGERS {
+                    self.ready.insert(id);
+                    continue;
+                }
                 self.serve(id);
+                strangers += usize::from(stranger && !self.is_stranger(id));
             }
             let now = self.now();
             self.broker.handle_timeout(now);

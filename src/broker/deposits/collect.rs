@@ -51,14 +51,19 @@ impl Broker {
         let Some(session) = self.net.session(link).filter(|session| session.frame.is_some()) else { return };
         let identifier = session.identifier.clone();
         if listens {
-            let waiting: Vec<_> = self.deposits.for_callee(&identifier).map(|(number, _)| number).collect();
-            for number in waiting {
-                self.tell_callee(number);
-            }
+            self.tell_of_all(&identifier);
         }
         let own: Vec<_> = self.deposits.of_caller(&identifier).map(|(number, _)| number).collect();
         for number in own {
             self.tell_depositor(number);
+        }
+    }
+
+    /// M21 for whatever waits for a callee.
+    fn tell_of_all(&mut self, callee: &str) {
+        let waiting: Vec<_> = self.deposits.for_callee(callee).map(|(number, _)| number).collect();
+        for number in waiting {
+            self.tell_callee(number);
         }
     }
 
@@ -180,25 +185,13 @@ impl Broker {
             }
             _ => {
                 self.answer(link, StatusCode::Done, "Done.", transaction);
-                self.tell_oldest(&callee, now);
+                // Until it has this answer the callee keeps no other deposit of that depositor in mind: what it was told of since is told again.
+                let limit = self.config.queries_per_minute;
+                let asker = self.registry.get_mut(&callee);
+                if asker.is_some_and(|terminal| terminal.queries.take(limit, now).is_ok()) {
+                    self.tell_of_all(&callee);
+                }
             }
-        }
-    }
-
-    /// The callee had this deposit in mind though it is gone, and so passed over what it was told of others of the depositor: it is told of each depositor's
-    /// oldest.
-    fn tell_oldest(&mut self, callee: &Name, now: u64) {
-        let (terminal, limit) = (self.registry.get_mut(callee), self.config.queries_per_minute);
-        if terminal.is_none_or(|terminal| terminal.queries.take(limit, now).is_err()) {
-            return;
-        }
-        let mut callers = BTreeSet::new();
-        let waits = |it: &Deposit| it.state == State::Whole;
-        let waiting = self.deposits.for_callee(callee).filter(|(_, deposit)| waits(deposit));
-        let oldest = waiting.filter(|(_, deposit)| callers.insert(deposit.record.caller.clone()));
-        let oldest: Vec<DepositNumber> = oldest.map(|(number, _)| number).collect();
-        for number in oldest {
-            self.tell_callee(number);
         }
     }
 

@@ -143,7 +143,11 @@ impl Terminal {
         let length = handshake.write(&[], &mut buffer).unwrap();
         stream.write_all(&buffer[..length]).unwrap();
         handshake.read(&mut record(&mut stream).expect("message 2")).unwrap();
-        Self { stream, transport: handshake.finish().unwrap() }
+        Self::new(stream, handshake.finish().unwrap())
+    }
+
+    pub fn new(stream: TcpStream, transport: Transport) -> Self {
+        Self { stream, transport }
     }
 
     pub fn seal(&mut self, text: &str) -> Vec<u8> {
@@ -156,6 +160,12 @@ impl Terminal {
     pub fn send(&mut self, text: &str) {
         let record = self.seal(text);
         self.stream.write_all(&record).unwrap();
+    }
+
+    /// The same; `None` once the broker has closed the link.
+    pub fn try_send(&mut self, text: &str) -> Option<()> {
+        let record = self.seal(text);
+        self.stream.write_all(&record).ok()
     }
 
     /// The next text, or `None` once the broker has closed the link.

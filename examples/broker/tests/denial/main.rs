@@ -1,0 +1,122 @@
+//! Denial: crowds of connections and floods of messages, and honest terminals that are served meanwhile.
+//!
+//! `P2PGATE_CROWD` says how many connections the crowds have, `P2PGATE_SECONDS` for how long each attack lasts. It prints memory, and the honest
+//! terminals' times without the attack and under it.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod attacks;
+mod honest;
+#[allow(dead_code)]
+#[path = "../process/support.rs"]
+mod support;
+
+use attacks::Crowd;
+use honest::{Household, Times};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use support::{Served, folder};
+
+/// The most memory that the broker may take, bytes: less than 5 KiB for each of ten thousand connections, and what it takes anyway.
+const MEMORY: u64 = 64 << 20;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// The most memory that a running process has taken so far, bytes.
+fn peak_memory(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+}
+
+/// Honest terminals before and during an attack, which goes on until it is told to stop and says what it came to.
+fn endure(
+    name: &str,
+    attack: impl FnOnce(&Served, &std::path::Path, &AtomicBool, &AtomicBool) -> String + Send,
+) {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let all = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, all).unwrap();
+    let seconds = Duration::from_secs(number("P2PGATE_SECONDS", 2));
+    let folder = folder();
+    let mut served = Served::start(folder.path());
+    let mut household = Household::enrol(&served, folder.path());
+    let mut quiet = household.live(&served, seconds);
+    let before = peak_memory(served.child.id());
+    let (there, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (said, mut under) = thread::scope(|scope| {
+        let attack = scope.spawn(|| attack(&served, folder.path(), &there, &over));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !there.load(Ordering::Relaxed) && Instant::now() < deadline && !attack.is_finished() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let under = household.live(&served, seconds);
+        over.store(true, Ordering::Relaxed);
+        (attack.join().unwrap(), under)
+    });
+    let peak = peak_memory(served.child.id());
+    println!(
+        "{name}: {said}; memory {:.1} MiB, before {:.1}; {}",
+        peak as f64 / f64::from(1 << 20),
+        before as f64 / f64::from(1 << 20),
+        Times::compare(&mut quiet, &mut under)
+    );
+    assert!(served.child.try_wait().unwrap().is_none(), "the broker ended");
+    assert!(peak < MEMORY, "{name}: {peak} bytes");
+    assert_eq!((quiet.refused, under.refused), (0, 0), "{name}: honest ones were refused");
+    assert!(under.queries.len() > 10);
+}
+
+fn crowd(served: &Served, opening: &[u8], slowly: bool, there: &AtomicBool, over: &AtomicBool) -> String {
+    Crowd::new(served.address, number("P2PGATE_CROWD", 600) as usize, opening, slowly).stay(there, over)
+}
+
+#[test]
+fn connections_that_say_nothing() {
+    endure("silent", |served, _, there, over| crowd(served, &[], false, there, over));
+}
+
+#[test]
+fn connections_that_shake_hands_and_stall() {
+    endure("stalled", |served, _, there, over| {
+        crowd(served, &attacks::message_1(served), false, there, over)
+    });
+}
+
+#[test]
+fn connections_that_send_a_byte_a_second() {
+    endure("slow", |served, _, there, over| crowd(served, &attacks::message_1(served), true, there, over));
+}
+
+#[test]
+fn a_flood_of_handshakes() {
+    endure("handshakes", |served, _, there, over| attacks::handshakes(served, there, over));
+}
+
+#[test]
+fn a_flood_of_queries() {
+    endure("queries", |served, data, there, over| {
+        attacks::texts(served, data, there, over, |name, _| format!("QUERY\nIdentifier:{name}\nCallee:bob\n"))
+    });
+}
+
+#[test]
+fn a_flood_of_the_longest_lists() {
+    endure("registrations", |served, data, there, over| {
+        attacks::texts(served, data, there, over, |name, count| {
+            // As many entries as there may be, as long as a message takes.
+            let list: Vec<String> =
+                (0..1_000).map(|entry| format!("{entry:06}{:06}", count % 1_000_000)).collect();
+            format!("REGISTER\nIdentifier:{name}\nAccept:Create {}\n", list.join(","))
+        })
+    });
+}
+
+#[test]
+fn a_terminal_that_never_reads() {
+    endure("unread", |served, data, there, over| attacks::unread(served, data, there, over));
+}
