@@ -1,15 +1,17 @@
 //! The whole way on loopback: a broker, a receiving and a sending recorder, real sockets and files, from the call to the stored recording.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::Parser;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use p2pgate_benches::{pictures, program_stream};
 use p2pgate_broker::{Options, Server};
-use p2pgate_recorder::cli::{self, Attribute};
+use p2pgate_recorder::cli::{self, Cli, Command};
 use p2pgate_recorder::command::receive::ReceiveLoop;
 use p2pgate_recorder::command::{allow, init, send};
 
@@ -27,34 +29,22 @@ fn measure(c: &mut Criterion) {
 
     for name in ["caller", "callee"] {
         let ticket = p2pgate_broker::enrol(&folder.join("broker"), name).expect("a ticket");
-        init::enrol(&cli::Init {
-            state: folder.join(name),
-            id: name.to_owned(),
-            broker: broker.to_string(),
-            broker_key: key.to_string(),
-            ticket: ticket.to_string(),
-        })
-        .expect("enrolled");
+        let state = folder.join(name);
+        let (broker, key) = (broker.to_string(), key.to_string());
+        let words = ["init", "--id", name, "--broker", &broker, "--broker-key", &key, "--ticket", &ticket];
+        let Command::Init(init) = typed(&words, &[("--state", &state)]) else { unreachable!() };
+        init::enrol(&init).expect("enrolled");
     }
-    allow::change(&cli::Allow {
-        state: folder.join("callee"),
-        create: Some("caller".to_owned()),
-        add: None,
-        delete: None,
-        fingerprints: false,
-    })
-    .expect("permitted");
-    let mut receiver = ReceiveLoop::start(&cli::Receive {
-        state: folder.join("callee"),
-        out: folder.join("out"),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        announce: None,
-        load_limit: None,
-        share: None,
-        sessions: 1,
-        once: false,
-    })
-    .expect("a receiver");
+    let callee = folder.join("callee");
+    let words = ["allow", "--create", "caller"];
+    let Command::Allow(allow) = typed(&words, &[("--state", &callee)]) else { unreachable!() };
+    allow::change(&allow).expect("permitted");
+    let words = ["receive", "--listen", "127.0.0.1:0", "--sessions", "1"];
+    let out = folder.join("out");
+    let Command::Receive(receive) = typed(&words, &[("--state", &callee), ("--out", &out)]) else {
+        unreachable!()
+    };
+    let mut receiver = ReceiveLoop::start(&receive).expect("a receiver");
     let done = Arc::new(AtomicBool::new(false));
     let ended = done.clone();
     let (arrived, arrivals) = std::sync::mpsc::channel();
@@ -69,7 +59,7 @@ fn measure(c: &mut Criterion) {
     let recording = program_stream(&pictures(40));
     let file = folder.join("film.mpg");
     std::fs::write(&file, &recording).expect("a file");
-    let once = |attribute: Attribute, check: bool| {
+    let once = |attribute: &str, check: bool| {
         let report = send::send(&sending(folder, &file, attribute), None).expect("sent");
         assert_eq!(report.bytes, recording.len() as u64);
         let path = arrivals.recv_timeout(Duration::from_secs(60)).expect("received");
@@ -80,9 +70,9 @@ fn measure(c: &mut Criterion) {
     };
     let mut group = c.benchmark_group("whole_way");
     group.throughput(Throughput::Bytes(recording.len() as u64));
-    for attribute in [Attribute::Confidential, Attribute::Public, Attribute::Split] {
+    for attribute in ["confidential", "public", "split"] {
         once(attribute, true);
-        group.bench_function(format!("{attribute:?}"), |b| b.iter(|| once(attribute, false)));
+        group.bench_function(attribute, |b| b.iter(|| once(attribute, false)));
     }
     group.finish();
     done.store(true, Ordering::Relaxed);
@@ -91,20 +81,26 @@ fn measure(c: &mut Criterion) {
     serving.join().expect("the broker's thread").expect("the broker's end");
 }
 
-fn sending(folder: &Path, file: &Path, attribute: Attribute) -> cli::Send {
-    cli::Send {
-        state: folder.join("caller"),
-        to: "callee".to_owned(),
-        file: file.to_owned(),
-        attribute,
-        relay_below: None,
-        kinds: None,
-        select: None,
-        deposit: Some(cli::Deposit::Never),
-        seal_rest: false,
-        hash: false,
-        json: false,
+fn sending(folder: &Path, file: &Path, attribute: &str) -> cli::Send {
+    let state = folder.join("caller");
+    let words = ["send", "--to", "callee", "--deposit", "never", "--as", attribute];
+    let mut words: Vec<OsString> = words.map(OsString::from).to_vec();
+    words.extend([OsString::from("--state"), state.into(), file.into()]);
+    match parse(words) {
+        Command::Send(send) => send,
+        _ => unreachable!(),
     }
+}
+
+/// What a user types.
+fn typed(words: &[&str], paths: &[(&str, &Path)]) -> Command {
+    let paths = paths.iter().flat_map(|(flag, path)| [OsString::from(flag), path.into()]);
+    parse(words.iter().map(OsString::from).chain(paths).collect())
+}
+
+fn parse(words: Vec<OsString>) -> Command {
+    let words = std::iter::once(OsString::from("p2pgate-recorder")).chain(words);
+    Cli::try_parse_from(words).expect("the arguments are understood").command
 }
 
 criterion_group! {

@@ -413,7 +413,10 @@ impl Model {
                 }
             }
             Event::Granted { session } => {
-                let pair = (index, self.call_of(index, session.number()).expect("who is granted something has asked").callee);
+                let pair = (
+                    index,
+                    self.call_of(index, session.number()).expect("who is granted something has asked").callee,
+                );
                 *self.told.entry(pair).or_default() += 1;
                 let granted = self.granted.get(&pair).copied().unwrap_or(0);
                 assert!(
@@ -480,7 +483,9 @@ impl Model {
     fn connects(&mut self, index: usize, device: &Device, session: SessionId, clock: u64, lying: bool) {
         self.counted.connected += 1;
         let terminal = device.terminal.as_ref().unwrap();
-        let (Some(peer), Some(key)) = (terminal.peer(session), terminal.peer_key(session).copied()) else { return };
+        let (Some(peer), Some(key)) = (terminal.peer(session), terminal.peer_key(session).copied()) else {
+            return;
+        };
         let peer = self.known(peer.as_str());
         assert!(key == self.keys[peer] || lying, "nobody connects in another's name");
         self.pin(index, peer, key);

@@ -22,7 +22,8 @@ impl Server {
         match dialled {
             Ok(stream) => {
                 // Nothing can be read or written before the poll says so.
-                let socket = Socket { readable: false, writable: false, ..Socket::new(stream) };
+                let mut socket = Socket::new(stream, None);
+                (socket.readable, socket.writable) = (false, false);
                 self.connections.insert(id, Role::Link(Link::new(socket)));
             }
             Err(error) => {

@@ -6,12 +6,11 @@ use crate::Secret;
 use crate::broker::control::status;
 use crate::broker::relay::answer;
 use crate::broker::timers::Timer;
-use crate::broker::{Broker, ConnectionId, DepositNotice, Level, Name, Stored, What};
+use crate::broker::{Broker, ConnectionId, DepositNotice, Level, Stored, What};
 use crate::message::{
     self, Delivered, DepositId, DepositedFor, Depositor, Message, Status, StatusCode, TransferAnswer,
     Withdraw,
 };
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 const NO_DEPOSIT: &str = "there is no such deposit for this terminal";

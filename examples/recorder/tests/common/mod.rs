@@ -191,14 +191,6 @@ impl Receiving {
         PathBuf::from(path)
     }
 
-    /// Waits for the next line.
-    pub fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        line.truncate(line.trim_end().len());
-        line
-    }
-
     /// Waits until some of a recording is there: the unfinished file and its length.
     pub fn partial(&self, least: u64) -> (PathBuf, u64) {
         eventually(|| {
