@@ -67,6 +67,7 @@ impl Machine<'_> {
     }
 
     /// FETCH from the other end. Nobody gets anything unless the application shares.
+    #[inline(never)] // its name must not lie on the stack beside an offer's
     pub(super) fn wanted(&mut self, at: usize, fetch: &message::Fetch<'_>) -> bool {
         let (session, share) = (self.id(at), self.core.share);
         let Some(number) = fetch.transaction else { return false };
