@@ -6,6 +6,7 @@ use core::mem::MaybeUninit;
 use p2pgate::link::{Handshake, MaxRecord, Parsed, Preamble, Record, SecretKey, Transport, record};
 use p2pgate_ffi::deposit::*;
 use p2pgate_ffi::event::*;
+use p2pgate_ffi::fetch::*;
 use p2pgate_ffi::lists::*;
 use p2pgate_ffi::result::*;
 use p2pgate_ffi::terminal::*;

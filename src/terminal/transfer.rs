@@ -1,5 +1,6 @@
 //! Transfers: who offers what, which lanes they take, and how they end (rows P8, P9, M17, M18, V10a, V10b).
 
+mod fetch;
 mod texts;
 
 use super::event::{ClosedCause, Event, SessionId, TransferFailure};
@@ -14,6 +15,7 @@ use crate::link::LaneToken;
 use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
 use crate::route::{Path, Protection, Route, Way};
 use crate::sframe::Suite;
+pub use fetch::{FetchError, Wanted};
 use texts::Outgoing;
 use thiserror::Error;
 
@@ -53,30 +55,6 @@ pub struct Offered<'a> {
     pub hash: bool,
     /// It answers [`TerminalOver::fetch`](super::TerminalOver::fetch), and has the name that was asked for (a list of recordings: any).
     pub fetched: bool,
-}
-
-/// What the other end asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted<'a> {
-    /// The recording's name, one path component, not yet checked for what a file system makes of it. `None`: the list of recordings, in a form
-    /// that the applications agree on; it is sent as a recording of any name is.
-    pub name: Option<&'a str>,
-}
-
-/// The other end is not asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum FetchError {
-    /// There is no such session, or it is not open.
-    #[error("the session is not open; call again")]
-    NotOpen,
-    /// The session has a transfer already.
-    #[error("the session has a transfer under way; wait for its end")]
-    Busy,
-    /// The name is empty, no path component, or too long, be it for the records that the other end takes.
-    #[error(
-        "the name is not one path component of 1 to {MAX_NAME} bytes, or too long for the other end; check it"
-    )]
-    Name,
 }
 
 /// The offer can't be made.
@@ -160,34 +138,6 @@ impl Machine<'_> {
         open.lanes = [(route.sealed, offer.sealed_bytes), (route.rest, offer.rest_bytes)]
             .map(|(way, bytes)| Lane { way, bytes, ..Lane::UNUSED });
         open.outbox.offer = true;
-        Ok(())
-    }
-
-    /// FETCH: asks the other end for a recording, or without a name for the list.
-    pub(super) fn fetch(&mut self, id: SessionId, name: Option<&str>, now: u64) -> Result<(), FetchError> {
-        let at = self.index(id).ok_or(FetchError::NotOpen)?;
-        let number = self.core.next_transaction();
-        let session = &mut self.sessions[at];
-        session.deadline = now + IDLE_MS;
-        let open = session.open_mut().ok_or(FetchError::NotOpen)?;
-        open.transport().ok_or(FetchError::NotOpen)?;
-        if open.transfer.state != TransferState::None {
-            return Err(FetchError::Busy);
-        }
-        if name.is_some_and(|name| !is_component(name)) {
-            return Err(FetchError::Name);
-        }
-        let name = heapless::String::try_from(name.unwrap_or_default()).map_err(|_| FetchError::Name)?;
-        open.transfer =
-            Transfer { state: TransferState::Fetching, number, stage: Stage::Offer(name), ..Transfer::NONE };
-        open.outbox.offer = true;
-        if !self.offer_fits(at) {
-            if let Some(Open { transfer, outbox, .. }) = self.sessions[at].open_mut() {
-                *transfer = Transfer::NONE;
-                outbox.offer = false;
-            }
-            return Err(FetchError::Name);
-        }
         Ok(())
     }
 
@@ -301,10 +251,13 @@ impl Machine<'_> {
         let session = &mut self.sessions[at];
         session.deadline = now + IDLE_MS;
         let Some(Open { transfer, outbox, .. }) = session.open_mut() else { return };
-        let Transfer { state, number: transaction, .. } = core::mem::replace(transfer, Transfer::NONE);
+        let Transfer { state, number: transaction, fetch, .. } = core::mem::replace(transfer, Transfer::NONE);
         let cause = shown(cause);
         if core::mem::take(&mut outbox.offer) {
-            // The other end has not heard of it.
+            // The other end has not heard of it, and awaits nothing unless it has asked for it.
+            if let Some(transaction) = fetch {
+                outbox.answer = Some(OfferAnswer::Refuse { transaction, cause });
+            }
         } else if matches!(state, TransferState::Offered | TransferState::Wanted) {
             outbox.answer = Some(OfferAnswer::Refuse { transaction, cause });
         } else {
@@ -374,28 +327,6 @@ impl Machine<'_> {
         };
         self.replace_half_open(at, &source);
         self.core.emit(Event::Offered { session: id });
-        true
-    }
-
-    /// FETCH from the other end. Nobody gets anything unless the application shares.
-    fn wanted(&mut self, at: usize, fetch: &message::Fetch<'_>) -> bool {
-        let (session, share) = (self.id(at), self.core.share);
-        let Some(number) = fetch.transaction else { return false };
-        let Ok(name) = heapless::String::try_from(fetch.name.unwrap_or_default()) else { return false };
-        let Some(Open { transfer, outbox, .. }) = self.sessions[at].open_mut() else { return false };
-        if is_taken(transfer, outbox) {
-            outbox.refuse_other = Some(number);
-        } else if share {
-            *transfer = Transfer {
-                state: TransferState::Wanted,
-                number,
-                stage: Stage::Offer(name),
-                ..Transfer::NONE
-            };
-            self.core.emit(Event::Wanted { session });
-        } else {
-            outbox.answer = Some(OfferAnswer::Refuse { transaction: number, cause: "nothing is shared" });
-        }
         true
     }
 

@@ -232,7 +232,11 @@ fn either_end_may_give_up_and_the_session_stays() {
         assert_eq!(wanted(&world, 1), None);
         fetch(&mut world, 0, None);
         assert_eq!(wanted(&world, 1), Some(None));
-        // The one that is asked.
+        // The one that is asked, also when its offer hasn't gone out yet.
+        let data = recording(100);
+        if told {
+            world.nodes[1].terminal.offer(there, &offer(&data, Attribute::Public), now).unwrap();
+        }
         world.nodes[1].terminal.abandon(there, "changed my mind", now).unwrap();
         world.settle();
         assert_eq!(world.events(0).last(), Some(&failed(session, TransferFailure::FetchRefused)));

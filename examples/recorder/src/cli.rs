@@ -14,6 +14,8 @@ use p2pgate::route::Selection;
     version,
     about,
     propagate_version = true,
+    after_help = "Exit codes: 2 the command line or the input makes no sense, 3 not permitted, 4 the other recorder has no address, 5 it is offline, busy or out of \
+                  reach, 6 refused (too large, over a limit, not shared, no such recording), 7 the broker is out of reach, 8 damaged, 9 a local file",
     arg_required_else_help = false
 )]
 pub struct Cli {

@@ -387,6 +387,11 @@ fn a_recording_that_changes_meanwhile_is_not_taken_for_whole() {
     file.set_len(LARGE / 2).unwrap();
     // The first try fails; another takes it as it is now.
     assert_eq!(done(fetching).metadata().unwrap().len(), LARGE / 2);
+    assert_eq!(
+        fs::read_dir(shared.fetched_to()).unwrap().count(),
+        1,
+        "nothing is left of what it was before"
+    );
 }
 
 #[test]

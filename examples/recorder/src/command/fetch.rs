@@ -45,9 +45,13 @@ impl Sink for ToFolder<'_> {
 
 impl Taker for ToFolder<'_> {
     fn begin(&mut self, what: &Description<'_>, hash: bool) -> Result<u64, Refused> {
-        // What an earlier try has brought is written and given free first.
-        self.incoming = None;
         let folder = self.folder;
+        match self.incoming.take() {
+            // It has changed there: what an earlier try has brought is of no use any more.
+            Some(before) if before.temporary() != Incoming::path(folder, what) => before.discard(),
+            // It is written and given free before it is opened again.
+            before => drop(before),
+        }
         let opened = Incoming::open(folder, what, hash).map_err(|refusal| match refusal {
             incoming::Refusal::NoRoom => Refused {
                 cause: "there is no room for it",
