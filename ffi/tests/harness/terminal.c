@@ -70,6 +70,7 @@ static void all_give(p2pgate_result_t want, uint64_t *t)
     GIVES(want, p2pgate_terminal_permit_create(t, NULL, 0));
     GIVES(want, p2pgate_terminal_permit(t, NULL, 0, NULL, 0));
     GIVES(want, p2pgate_terminal_permitted(t, 0, &out.peer));
+    GIVES(want, p2pgate_terminal_group(t, "g", 1, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
     GIVES(want, p2pgate_terminal_call(t, "bedroom", 7, 0, &out.number));
     GIVES(want, p2pgate_terminal_peer(t, 0, &out.peer));
     GIVES(want, p2pgate_terminal_offer(t, 0, &offer, 0));
@@ -289,6 +290,14 @@ static void arguments(void)
     GIVES(P2PGATE_E_TEXT, p2pgate_terminal_seal_part(terminal, 0, "\xff", 1, buffer, sizeof buffer, 0, &out.frame));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_seal_part(terminal, 0, "a", 1, NULL, 1, 0, &out.frame));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_seal_part(terminal, 0, "a", 1, buffer, sizeof buffer, 0, NULL));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_group(terminal, NULL, 1, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_IDENTIFIER, p2pgate_terminal_group(terminal, "", 0, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_group(terminal, "a/b", 3, 1, NULL, 1, NULL, 0, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_group(terminal, "a/b", 3, 1, NULL, 0, NULL, 1, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_group(terminal, "a/b", 3, 1, NULL, 0, NULL, 0, NULL, 1, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_group(terminal, "a/b", 3, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, NULL));
+    GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_group(terminal, "a/b", 3, 0, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_group(terminal, "a/b", 3, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
     GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_list_deposits(terminal));
     GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_withdraw_deposit(terminal, entropy));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_withdraw_deposit(terminal, NULL));
