@@ -133,9 +133,10 @@ pub struct Receive {
     /// Address to listen at; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:0")]
     pub listen: SocketAddr,
-    /// Address that callers are told instead (port forwarding); 0.0.0.0:PORT = wherever the broker sees this recorder
-    #[arg(long, value_name = "ADDR")]
-    pub announce: Option<SocketAddr>,
+    /// Address that callers are told instead (port forwarding); 0.0.0.0:PORT = wherever the broker sees this recorder, NAME:PORT = where the broker finds that
+    /// domain name when somebody calls
+    #[arg(long, value_name = "ADDR", value_parser = parse_announce)]
+    pub announce: Option<Announce>,
     /// Be busy from this processor load on, in per cent; 0 = always busy [default: busy by sessions only]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub load_limit: Option<u8>,
@@ -145,6 +146,29 @@ pub struct Receive {
     /// End after one received recording
     #[arg(long)]
     pub once: bool,
+}
+
+/// Where callers are told to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announce {
+    /// There.
+    Address(SocketAddr),
+    /// Where the broker finds this domain name then (V3).
+    Name(String, u16),
+}
+
+fn parse_announce(text: &str) -> Result<Announce, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(Announce::Address(address));
+    }
+    let wrong = || format!("{text} is no address: write ADDRESS:PORT or NAME:PORT");
+    let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    match p2pgate::message::Host::parse(name) {
+        Some(p2pgate::message::Host::Name(name)) => {
+            Ok(Announce::Name(name.to_owned(), port.parse().map_err(|_| wrong())?))
+        }
+        _ => Err(wrong()),
+    }
 }
 
 /// `send`

@@ -70,6 +70,7 @@ static void all_give(p2pgate_result_t want, uint64_t *t)
     GIVES(want, p2pgate_terminal_permit_create(t, NULL, 0));
     GIVES(want, p2pgate_terminal_permit(t, NULL, 0, NULL, 0));
     GIVES(want, p2pgate_terminal_permitted(t, 0, &out.peer));
+    GIVES(want, p2pgate_terminal_announce(t, "g", 1, 1, buffer, sizeof buffer, &out.frame));
     GIVES(want, p2pgate_terminal_group(t, "g", 1, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
     GIVES(want, p2pgate_terminal_call(t, "bedroom", 7, 0, &out.number));
     GIVES(want, p2pgate_terminal_peer(t, 0, &out.peer));
@@ -298,6 +299,12 @@ static void arguments(void)
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_group(terminal, "a/b", 3, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, NULL));
     GIVES(P2PGATE_E_ARGUMENT, p2pgate_terminal_group(terminal, "a/b", 3, 0, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
     GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_group(terminal, "a/b", 3, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_announce(terminal, NULL, 1, 1, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_TEXT, p2pgate_terminal_announce(terminal, "\xff", 1, 1, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_NAME, p2pgate_terminal_announce(terminal, "a b", 3, 1, buffer, sizeof buffer, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_announce(terminal, "a.b", 3, 1, NULL, 1, &out.frame));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_announce(terminal, "a.b", 3, 1, buffer, sizeof buffer, NULL));
+    GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_announce(terminal, "a.b", 3, 1, buffer, sizeof buffer, &out.frame));
     GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_list_deposits(terminal));
     GIVES(P2PGATE_E_OFFLINE, p2pgate_terminal_withdraw_deposit(terminal, entropy));
     GIVES(P2PGATE_E_NULL, p2pgate_terminal_withdraw_deposit(terminal, NULL));

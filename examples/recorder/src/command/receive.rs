@@ -12,7 +12,7 @@ use p2pgate::message::DepositId;
 use p2pgate::terminal::{self, DAMAGED, Event, OfflineCause, SessionId};
 
 use super::{PATIENCE, go_online, outcome};
-use crate::cli::Receive;
+use crate::cli::{Announce, Receive};
 use crate::failure::{Code, Failure};
 use crate::incoming::{Description, Incoming, Refusal};
 use crate::load::LoadMeter;
@@ -70,6 +70,8 @@ pub struct ReceiveLoop {
     storing: usize,
     /// The broker knows where this recorder listens.
     announced: bool,
+    /// The domain name that it knows instead, and the port.
+    named: Option<(String, u16)>,
     state: State,
     /// Sessions that collect what was put in its place before.
     placed: HashSet<SessionId>,
@@ -137,16 +139,20 @@ impl ReceiveLoop {
         if let Some(watch) = watch {
             node.watch(watch);
         }
-        let announced = arguments.announce.map_or(address, |mut announced| {
-            if announced.port() == 0 {
-                announced.set_port(address.port());
-            }
-            announced
-        });
+        // The port that is listened at, unless another is given.
+        let port = |given| if given == 0 { address.port() } else { given };
+        let (listed, named) = match arguments.announce.clone() {
+            None => (Some(address), None),
+            Some(Announce::Address(given)) => (Some(SocketAddr::new(given.ip(), port(given.port()))), None),
+            Some(Announce::Name(name, given)) => (None, Some((name, port(given)))),
+        };
         let (terminal, _) = node.terminal();
         // One address is never too many.
-        let _ = terminal.listen_at(&[announced]);
+        let _ = terminal.listen_at(listed.as_slice());
         go_online(&mut node)?;
+        if let Some((name, port)) = &named {
+            node.announce(name, *port);
+        }
         let (stored_sender, stored) = mpsc::channel();
         let mut receiver = Self {
             address,
@@ -158,6 +164,7 @@ impl ReceiveLoop {
             stored,
             storing: 0,
             announced: false,
+            named,
             state: kept,
             placed: HashSet::new(),
             refused: None,
@@ -216,7 +223,12 @@ impl ReceiveLoop {
             }
             Event::Offline { .. } => self.inbox.bars.say("the broker is out of reach; trying again"),
             Event::AddressKnown => self.announced = true,
-            Event::Online { .. } => self.inbox.bars.say("the broker is there again"),
+            Event::Online { .. } => {
+                self.inbox.bars.say("the broker is there again");
+                if let Some((name, port)) = &self.named {
+                    self.node.announce(name, *port);
+                }
+            }
             Event::DepositWaiting { size, .. } => {
                 self.inbox.bars.say(&format!("a recording of {size} bytes waits at the broker"));
             }
