@@ -1096,6 +1096,20 @@ p2pgate_result_t p2pgate_terminal_group(uint64_t *terminal,
                                         size_t length,
                                         p2pgate_frame_t *frame);
 
+// Tells a domain name (UTF-8, `name_length` bytes) and a port that stand in for this terminal's address (V3), instead of p2pgate_terminal_listen_at: the broker
+// looks it up when a caller wants it. Writes to `buffer` and gives in `frame` what to write to which link, as p2pgate_terminal_group does;
+// P2PGATE_EVENT_ADDRESS_KNOWN follows. Nothing of it is stored here: say it again after each P2PGATE_EVENT_ONLINE.
+//
+// Errors, with nothing said: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_TEXT, P2PGATE_E_NAME (it is none),
+// P2PGATE_E_OFFLINE, P2PGATE_E_BUFFER, P2PGATE_E_TEXT_TOO_LONG.
+p2pgate_result_t p2pgate_terminal_announce(uint64_t *terminal,
+                                           const char *name,
+                                           size_t name_length,
+                                           uint16_t port,
+                                           uint8_t *buffer,
+                                           size_t length,
+                                           p2pgate_frame_t *frame);
+
 // The terminal on the list with this number, from 0; P2PGATE_NOTHING: there are no more. Numbers hold until the next call that changes something.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.

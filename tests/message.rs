@@ -269,8 +269,59 @@ fn m12_caller_notice_text() {
             caller_key: None,
             callee_password: None,
             expires: None,
+            group: None,
         }),
     );
+}
+
+#[test]
+fn v4_m12_names_the_group_behind_the_figure_s_lines() {
+    let notice = |group| {
+        Message::CallerNotice(CallerNotice {
+            caller: "Ia",
+            password: SecretText::new("Password"),
+            encrypt_key: SecretText::new("Key"),
+            transaction: Some(3),
+            handle: None,
+            caller_key: None,
+            callee_password: None,
+            expires: Some(60),
+            group,
+        })
+    };
+    let figure = "NOTIFY\nCaller ID:Ia\nPassword:Password\nEncrypt Key:Key\nTransaction:3\nExpires:60\n";
+    golden(&format!("{figure}Group:Ib/family\n"), notice(Some("Ib/family")));
+    golden(figure, notice(None));
+    refused(&format!("{figure}Group:a,b\n"), 7, "Group", Problem::Identifier(IdentifierError::Comma));
+}
+
+#[test]
+fn v4_group_texts_have_the_form_of_m1_to_m4() {
+    for (members, change) in [
+        ("Create Ib,If", ListChange::Create(["Ib", "If"].as_slice())),
+        ("Create ", ListChange::Create([].as_slice())),
+        ("Add Ic,Ie", ListChange::Add(["Ic", "Ie"].as_slice())),
+        ("Delete If", ListChange::Delete(["If"].as_slice())),
+        (
+            "Add Ic,Ie\nDelete If",
+            ListChange::AddAndDelete { add: ["Ic", "Ie"].as_slice(), delete: ["If"].as_slice() },
+        ),
+    ] {
+        let text = format!("GROUP\nIdentifier:Ia\nGroup:Ia/g\nMembers:{members}\nTransaction:9\n");
+        let group = Group { identifier: "Ia", group: "Ia/g", change, transaction: Some(9) };
+        let mut out = [0; 256];
+        let length = group.encode(&mut out).unwrap();
+        assert_eq!(&out[..length], text.as_bytes());
+        let message = Message::parse(text.as_bytes()).unwrap();
+        assert_eq!(encode(&message).as_deref(), Ok(&*text));
+        assert_eq!(message.transaction(), Some(9));
+        let Message::Group(read) = message else { panic!("{text:?} is no GROUP") };
+        assert_eq!((read.identifier, read.group), ("Ia", "Ia/g"));
+    }
+    refused("GROUP\nIdentifier:Ia\nMembers:Create Ib\n", 3, "Group", Problem::Missing);
+    refused("GROUP\nIdentifier:Ia\nGroup:Ia/g\n", 3, "Members", Problem::Missing);
+    refused("GROUP\nIdentifier:Ia\nGroup:Ia/g\nMembers:Add \n", 4, "Members", Problem::Empty);
+    refused("GROUP\nIdentifier:Ia\nGroup:Ia/g\nMembers:Remove Ib\n", 4, "Members", Problem::Choice);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn m20_go_ahead_and_kept() {
 
 #[test]
 fn m21_depositor() {
-    let bare = Depositor { caller: "Ia", deposit: None, size: None, caller_key: None };
+    let bare = Depositor { caller: "Ia", deposit: None, size: None, caller_key: None, group: None };
     golden("NOTIFY\nDepositor:Ia\n", Message::Depositor(bare.clone()));
     golden(
         &format!("NOTIFY\nDepositor:Ia\nDeposit:{ID}\nSize:4096\nCaller Key:{KEY}\n"),
@@ -107,8 +107,12 @@ fn m21_depositor() {
             deposit: Some([1; 16]),
             size: Some(4096),
             caller_key: Some([2; 32]),
-            ..bare
+            ..bare.clone()
         }),
+    );
+    golden(
+        "NOTIFY\nDepositor:Ia\nGroup:Ib/family\n",
+        Message::Depositor(Depositor { group: Some("Ib/family"), ..bare }),
     );
 }
 
@@ -245,7 +249,13 @@ fn messages(v: &Values) -> Vec<Message<'_>> {
             part,
         }),
         Message::DepositKept(DepositKept { deposit, part, offset, digest, complete, transaction }),
-        Message::Depositor(Depositor { caller, deposit, size, caller_key: key }),
+        Message::Depositor(Depositor {
+            caller,
+            deposit,
+            size,
+            caller_key: key,
+            group: deposit.map(|_| callee),
+        }),
         Message::Collect(Collect { caller, callee, transaction, deposit, offset }),
         Message::Collected(Collected { complete, deposit: known, transaction, cause }),
         Message::Delivered(Delivered { deposit }),

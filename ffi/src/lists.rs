@@ -1,6 +1,6 @@
-//! The list of permitted terminals (P2).
+//! The list of permitted terminals (P2), groups (V4), and a domain name for an address (V3).
 
-use crate::memory::{Out, Outcome, array, bytes_mut, code, shared, values};
+use crate::memory::{Out, Outcome, array, bytes_mut, code, shared, text, values};
 use crate::result::*;
 use crate::terminal::{Held, identifier, with};
 use crate::transfer::p2pgate_frame_t;
@@ -8,7 +8,7 @@ use crate::transport::transmit_code;
 use core::ffi::c_char;
 use p2pgate::identifier::Identifier;
 use p2pgate::link::PublicKey;
-use p2pgate::terminal::{Entries, GroupError};
+use p2pgate::terminal::{AnnounceError, Entries, GroupError};
 
 /// Longest identifier, bytes.
 pub const P2PGATE_MAX_IDENTIFIER: usize = 128;
@@ -168,6 +168,38 @@ pub unsafe extern "C" fn p2pgate_terminal_group(
                 GroupError::Busy => P2PGATE_E_BUSY,
                 GroupError::Empty => P2PGATE_E_ARGUMENT,
                 GroupError::Transmit(error) => transmit_code(error),
+            })?;
+            out.put(p2pgate_frame_t { range: (0..length).into(), link: link.number() });
+            Ok(())
+        })
+    }
+}
+
+/// Tells a domain name (UTF-8, `name_length` bytes) and a port that stand in for this terminal's address (V3), instead of p2pgate_terminal_listen_at: the broker
+/// looks it up when a caller wants it. Writes to `buffer` and gives in `frame` what to write to which link, as p2pgate_terminal_group does;
+/// P2PGATE_EVENT_ADDRESS_KNOWN follows. Nothing of it is stored here: say it again after each P2PGATE_EVENT_ONLINE.
+///
+/// Errors, with nothing said: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT, P2PGATE_E_TEXT, P2PGATE_E_NAME (it is none),
+/// P2PGATE_E_OFFLINE, P2PGATE_E_BUFFER, P2PGATE_E_TEXT_TOO_LONG.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p2pgate_terminal_announce(
+    terminal: *mut u64,
+    name: *const c_char,
+    name_length: usize,
+    port: u16,
+    buffer: *mut u8,
+    length: usize,
+    frame: *mut p2pgate_frame_t,
+) -> p2pgate_result_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with(terminal, |held| {
+            let name = text(name, name_length)?;
+            let (buffer, out) = (bytes_mut(buffer, length)?, Out::new(frame)?);
+            let (link, length) = held.terminal.announce(name, port, buffer).map_err(|error| match error {
+                AnnounceError::Offline => P2PGATE_E_OFFLINE,
+                AnnounceError::Name => P2PGATE_E_NAME,
+                AnnounceError::Transmit(error) => transmit_code(error),
             })?;
             out.put(p2pgate_frame_t { range: (0..length).into(), link: link.number() });
             Ok(())

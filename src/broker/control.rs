@@ -41,11 +41,7 @@ impl Broker {
                 Message::DepositHello(hello, frame) => self.hello(id, &hello, frame_of(frame), now),
                 _ => self.malformed(id, What::Unexpected, now),
             },
-            Some((State::Resolver(_), _)) => {
-                if !self.resolver_said(id, &message, now) {
-                    self.refuse(id, What::Unexpected, now);
-                }
-            }
+            Some((State::Resolver(_), _)) => self.resolver_said(id, &message, now),
             Some((State::Open(_), deadline)) => {
                 *deadline = idle;
                 if let Some(session) = self.net.session(id) {

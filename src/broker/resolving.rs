@@ -108,31 +108,27 @@ impl Broker {
         self.net.send(id, &Message::Hello(hello));
     }
 
-    /// `false`: nothing that a resolver says.
-    pub(super) fn resolver_said(&mut self, id: ConnectionId, message: &Message<'_>, now: u64) -> bool {
+    /// The resolver has said something.
+    pub(super) fn resolver_said(&mut self, id: ConnectionId, message: &Message<'_>, now: u64) {
         if let Some(connection) = self.net.connections.get_mut(&id) {
             connection.deadline = now.saturating_add(PING_MS);
         }
-        let Some(resolving) = &mut self.resolving else { return false };
+        let Some(resolving) = &mut self.resolving else { return };
         resolving.awaits = false;
         match message {
-            Message::Status(status) if !resolving.up => {
-                if status.code != StatusCode::Done {
-                    return false;
-                }
+            Message::Status(status) if resolving.up => self.resolver_stored(status, now),
+            Message::Status(Status { code: StatusCode::Done, .. }) => {
                 (resolving.up, resolving.failures) = (true, 0);
                 self.net.log(Level::Info, Some(id), None, What::ResolverUp);
                 self.tell_resolver();
             }
-            Message::Status(status) => self.resolver_stored(status, now),
             Message::Resolved(Resolved { address, port, candidates, transaction }) => {
                 let found = StoredAddress::of(*address, *port, candidates);
                 self.resolved(*transaction, Some(found), now);
             }
             Message::NotRegistered(answer) => self.resolved(answer.transaction, None, now),
-            _ => return false,
+            _ => drop(self.refuse(id, What::Unexpected, now)),
         }
-        true
     }
 
     /// Nothing has come for a while.

@@ -4,7 +4,7 @@ mod asked;
 mod texts;
 
 pub(super) use asked::Asked;
-pub use asked::{AskError, GroupError};
+pub use asked::{AnnounceError, AskError, GroupError};
 
 use super::event::{Denied, Destination, Event, LinkId, OfflineCause};
 use super::machine::{Input, Machine, Step};
@@ -131,6 +131,11 @@ impl Control {
 
     pub(super) fn address_changed(&mut self) {
         self.address = AddressState::Unsent;
+    }
+
+    /// The application has made the text.
+    fn address_told(&mut self, transaction: u32) {
+        self.address = AddressState::Sent(transaction);
     }
 
     /// Tells the broker, now or when it is there again; if more wait than there is room for, it finds out by itself.

@@ -27,7 +27,7 @@ mod peers;
 mod session;
 mod transfer;
 
-pub use control::{AskError, GroupError};
+pub use control::{AnnounceError, AskError, GroupError};
 pub use deposit::{Deposit, DepositError};
 pub use event::{
     ClosedCause, Denied, Destination, Event, LinkId, OfflineCause, Refusal, SessionId, TransferFailure,
@@ -220,6 +220,21 @@ where
         self.core.addresses = addresses.iter().copied().map(Endpoint::from).collect();
         self.core.control.address_changed();
         Ok(())
+    }
+
+    /// Tells a domain name that stands in for this terminal's address (V3), instead of [`Self::listen_at`]: the broker looks it up when a caller wants it. Writes the
+    /// text to the start of `out` and gives its length: write it to the link, whole, before what [`Self::poll_transmit`] gives for that link next.
+    /// [`Event::AddressKnown`] follows. Nothing of it is stored here: say it again after each [`Event::Online`].
+    ///
+    /// # Errors
+    /// [`AnnounceError`]; nothing was said.
+    pub fn announce(
+        &mut self,
+        name: &str,
+        port: u16,
+        out: &mut [u8],
+    ) -> Result<(LinkId, usize), AnnounceError> {
+        self.machine().announce(name, port, out)
     }
 
     /// The device's load, in per cent (P6).

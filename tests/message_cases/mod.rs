@@ -150,6 +150,7 @@ fn messages(t: &Texts) -> Vec<Message<'_>> {
             caller_key: t.keys[2],
             callee_password,
             expires,
+            group: [None, Some(identifier)][usize::from(second)],
         }),
         Message::StatusAnswer(StatusAnswer { acceptable: first, transaction, retry_after }),
         Message::TransferAnswer(TransferAnswer {

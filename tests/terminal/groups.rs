@@ -2,12 +2,13 @@
 
 use crate::world::{End, PEERS, Spoken, World, identifier};
 use crate::{connected, count, offer, recording, segments, session_of};
-use p2pgate::broker::Config as BrokerConfig;
+use p2pgate::broker::{Config as BrokerConfig, Name};
 use p2pgate::link::PublicKey;
 use p2pgate::message::Denial;
 use p2pgate::route::Attribute;
 use p2pgate::terminal::{
-    AskError, CallError, Change, ClosedCause, Denied, Event, GroupError, SessionId, TransmitError,
+    AnnounceError, AskError, CallError, Change, ClosedCause, Denied, Event, GroupError, SessionId,
+    TransmitError,
 };
 
 /// Ia, a member; Ib, who permits the group; Io, its owner.
@@ -174,4 +175,28 @@ fn v4_a_change_of_a_group_is_answered_and_one_waits_for_the_other() {
     let terminal = &mut world.nodes[2].terminal;
     assert_eq!(terminal.group(&group, false, &some, &none, &mut out), Err(GroupError::Offline));
     assert_eq!(terminal.list_deposits(), Err(AskError::Offline));
+}
+
+#[test]
+fn v3_a_domain_name_is_told_and_looked_up_when_somebody_calls() {
+    let mut world = family(false);
+    let mut out = [0; 1_200];
+    let terminal = &mut world.nodes[1].terminal;
+    assert_eq!(terminal.announce("no name", 1, &mut out), Err(AnnounceError::Name));
+    let small = terminal.announce("b.example", 7_000, &mut out[..10]);
+    assert!(matches!(small, Err(AnnounceError::Transmit(TransmitError::BufferTooSmall { .. }))));
+    let (link, length) = terminal.announce("b.example", 7_000, &mut out).unwrap();
+    world.clear(1);
+    world.write(End::Node(1, link), &out[..length]);
+    world.settle();
+    assert_eq!(count(&world, 1, Event::AddressKnown), 1);
+    let session = world.call(0, 1);
+    assert!(connected(&world, 0).is_none());
+    let (request, names) = world.lookups.pop().unwrap();
+    assert_eq!(names, [Name::from("b.example")]);
+    let found = [(names[0].clone(), vec![world.nodes[1].address.ip()])];
+    let now = world.now;
+    world.broker.looked_up(request, &found, now);
+    world.settle();
+    assert_eq!(connected(&world, 0), Some((session, false)));
 }

@@ -153,11 +153,12 @@ pub struct Receive {
     /// Address to listen at; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:0")]
     pub listen: SocketAddr,
-    /// Address that callers are told instead (port forwarding); 0.0.0.0:PORT = wherever the broker sees this recorder
-    #[arg(long, value_name = "ADDR")]
-    pub announce: Option<SocketAddr>,
+    /// Address that callers are told instead (port forwarding); 0.0.0.0:PORT = wherever the broker sees this recorder, NAME:PORT = where the broker finds that
+    /// domain name when somebody calls
+    #[arg(long, value_name = "ADDR", value_parser = parse_announce)]
+    pub announce: Option<Announce>,
     /// Have the router open a port for callers from outside (UPnP IGD), and tell them of it; it is closed again within an hour
-    #[arg(long)]
+    #[arg(long, conflicts_with = "announce")]
     pub map_port: bool,
     /// Be busy from this processor load on, in per cent; 0 = always busy [default: busy by sessions only]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -254,6 +255,29 @@ pub struct AttributeOf {
     /// With split: seal what is no video (sound, tables) like the I-pictures; else it goes in clear with P and B
     #[arg(long)]
     pub seal_rest: bool,
+}
+
+/// Where callers are told to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announce {
+    /// There.
+    Address(SocketAddr),
+    /// Where the broker finds this domain name then (V3).
+    Name(String, u16),
+}
+
+fn parse_announce(text: &str) -> Result<Announce, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(Announce::Address(address));
+    }
+    let wrong = || format!("{text} is no address: write ADDRESS:PORT or NAME:PORT");
+    let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    match p2pgate::message::Host::parse(name) {
+        Some(p2pgate::message::Host::Name(name)) => {
+            Ok(Announce::Name(name.to_owned(), port.parse().map_err(|_| wrong())?))
+        }
+        _ => Err(wrong()),
+    }
 }
 
 /// `send`

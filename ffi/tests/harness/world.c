@@ -23,7 +23,7 @@ static struct pipe {
 static uint64_t terminals[TERMINALS][P2PGATE_TERMINAL_WORDS(1, 4)];
 static struct hub *hub;
 static uint64_t now = 1000, connections;
-#define KINDS 34
+#define KINDS (P2PGATE_EVENT_GROUP_ANSWERED + 1)
 static unsigned seen[TERMINALS][KINDS];
 static p2pgate_event_t last[TERMINALS][KINDS];
 static p2pgate_input_t listed;
@@ -385,6 +385,55 @@ static void test_deposit(void)
     seen[CALLER][P2PGATE_EVENT_ONLINE] = 1;
 }
 
+/* What is said of a group; the broker's status. */
+static uint32_t group(uint32_t replace, const char *add, const char *remove)
+{
+    uint8_t buffer[1200];
+    p2pgate_entry_t entries[2];
+    p2pgate_frame_t frame;
+    memset(entries, 0, sizeof entries);
+    entries[0].identifier = add;
+    entries[0].identifier_length = add ? strlen(add) : 0;
+    entries[1].identifier = remove;
+    entries[1].identifier_length = remove ? strlen(remove) : 0;
+    memset(&frame, 0xA5, sizeof frame);
+    GIVES(P2PGATE_E_BUFFER, p2pgate_terminal_group(terminals[CALLEE], "bedroom/friends", 15, replace, entries, add != NULL, entries + 1,
+                                                   remove != NULL, buffer, 20, &frame));
+    CHECK(untouched(&frame, sizeof frame));
+    OK(p2pgate_terminal_group(terminals[CALLEE], "bedroom/friends", 15, replace, entries, add != NULL, entries + 1, remove != NULL, buffer,
+                              sizeof buffer, &frame));
+    GIVES(P2PGATE_E_BUSY, p2pgate_terminal_group(terminals[CALLEE], "bedroom/friends", 15, 1, NULL, 0, NULL, 0, buffer + 600, 600, &frame));
+    write_frame(CALLEE, buffer, &frame);
+    settle();
+    return last[CALLEE][P2PGATE_EVENT_GROUP_ANSWERED].cause;
+}
+
+/* The list names a group: its members get through, until they are taken out. */
+static void test_group(void)
+{
+    p2pgate_entry_t entry;
+    p2pgate_event_t *connected = &last[CALLEE][P2PGATE_EVENT_CONNECTED];
+    memset(&entry, 0, sizeof entry);
+    entry.identifier = "bedroom/friends";
+    entry.identifier_length = 15;
+    CHECK(group(1, "living-room", NULL) == 200);
+    OK(p2pgate_terminal_permit(terminals[CALLEE], &entry, 1, NULL, 0));
+    settle();
+    call(P2PGATE_OK);
+    CHECK(seen[CALLER][P2PGATE_EVENT_CONNECTED] == 1 && seen[CALLEE][P2PGATE_EVENT_CONNECTED] == 1);
+    CHECK(group(0, "attic", "living-room") == 200);
+    CHECK(seen[CALLEE][P2PGATE_EVENT_CLOSED] == 1 && last[CALLEE][P2PGATE_EVENT_CLOSED].session == connected->session);
+    CHECK(last[CALLEE][P2PGATE_EVENT_CLOSED].cause == P2PGATE_CLOSED_WITHDRAWN);
+    CHECK(group(1, NULL, NULL) == 200);
+    call(P2PGATE_OK);
+    CHECK(last[CALLER][P2PGATE_EVENT_DENIED].cause == P2PGATE_DENIED_NOT_PERMITTED);
+    OK(p2pgate_terminal_permit_create(terminals[CALLEE], NULL, 0));
+    settle();
+    memset(seen, 0, sizeof seen);
+    seen[CALLER][P2PGATE_EVENT_ONLINE] = 1;
+    seen[CALLER][P2PGATE_EVENT_DENIED] = 1;
+}
+
 static p2pgate_offer_t offer(void)
 {
     p2pgate_offer_t offer;
@@ -478,6 +527,8 @@ void test_world(void)
     call(P2PGATE_OK);
     CHECK(seen[CALLER][P2PGATE_EVENT_DENIED] == 1);
     CHECK(last[CALLER][P2PGATE_EVENT_DENIED].cause == P2PGATE_DENIED_NOT_PERMITTED);
+
+    test_group();
 
     /* On it, but busy. */
     memset(&entry, 0, sizeof entry);

@@ -7,7 +7,7 @@ use super::super::session::Secure;
 use super::Control;
 use crate::identifier::Identifier;
 use crate::link::Transport;
-use crate::message::{DepositId, Group, ListChange, Status, StatusCode};
+use crate::message::{Address, DepositId, EncodeError, Group, Host, ListChange, Message, Status, StatusCode};
 use thiserror::Error;
 
 /// How long the broker is left alone with what it could not do, or what came to nothing.
@@ -73,6 +73,20 @@ pub enum GroupError {
     Transmit(#[from] TransmitError),
 }
 
+/// The broker was not told where this terminal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AnnounceError {
+    /// The control link is not up.
+    #[error("the broker is not connected; wait for it")]
+    Offline,
+    /// It is neither a domain name nor an address.
+    #[error("this is no domain name; give labels of letters, digits, - and _ between dots, 253 bytes in all")]
+    Name,
+    /// It does not fit the buffer.
+    #[error(transparent)]
+    Transmit(#[from] TransmitError),
+}
+
 impl Asked {
     pub(in crate::terminal) fn at_once(&mut self) {
         self.again = 0;
@@ -133,20 +147,46 @@ impl Machine<'_> {
         if self.question().map_err(|_| GroupError::Offline)?.group.is_some() {
             return Err(GroupError::Busy);
         }
+        let group = group.as_str();
+        let (link, transaction, length) = self.say(out, |identifier, transaction, room| {
+            Group { identifier, group, change, transaction }.encode(room)
+        })?;
+        if let Some(asked) = self.core.control.asked() {
+            asked.group = Some(transaction);
+        }
+        Ok((link, length))
+    }
+
+    pub(in crate::terminal) fn announce(
+        &mut self,
+        name: &str,
+        port: u16,
+        out: &mut [u8],
+    ) -> Result<(LinkId, usize), AnnounceError> {
+        let address = Host::parse(name).ok_or(AnnounceError::Name)?;
+        self.question().map_err(|_| AnnounceError::Offline)?;
+        let (link, transaction, length) = self.say(out, |identifier, transaction, room| {
+            let candidates = Default::default();
+            Message::Address(Address { identifier, address, port, candidates, transaction }).encode(room)
+        })?;
+        self.core.control.address_told(transaction);
+        Ok((link, length))
+    }
+
+    /// Seals a text for the broker that is made of more than the terminal's state.
+    fn say(
+        &mut self,
+        out: &mut [u8],
+        encode: impl FnOnce(&str, Option<u32>, &mut [u8]) -> Result<usize, EncodeError>,
+    ) -> Result<(LinkId, u32, usize), TransmitError> {
         let transaction = self.core.next_transaction();
         let core = &mut *self.core;
-        let (Secure::Transport(transport, asked), Some(link)) = (&mut core.control.secure, core.control.link)
+        let (Secure::Transport(transport, _), Some(link)) = (&mut core.control.secure, core.control.link)
         else {
-            return Err(GroupError::Offline);
-        };
-        let message = Group {
-            identifier: core.identifier.as_str(),
-            group: group.as_str(),
-            change,
-            transaction: Some(transaction),
+            return Err(TransmitError::Closed);
         };
         let max = transport.max_payload();
-        let encoded = message.encode(Transport::text_room(out, max));
+        let encoded = encode(core.identifier.as_str(), Some(transaction), Transport::text_room(out, max));
         let sealed = encoded
             .map_err(|error| TransmitError::of_encode(error, max))
             .and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
@@ -154,9 +194,7 @@ impl Machine<'_> {
             // What there was room for must not stay there in clear.
             out.fill(0);
         }
-        let length = sealed?;
-        asked.group = Some(transaction);
-        Ok((link, length))
+        Ok((link, transaction, sealed?))
     }
 
     fn question(&mut self) -> Result<&mut Asked, AskError> {

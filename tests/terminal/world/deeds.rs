@@ -42,7 +42,8 @@ impl World {
                     }
                 }
                 event @ (BrokerEvent::Deposit { .. } | BrokerEvent::Collect { .. }) => self.shelve(event),
-                BrokerEvent::DialResolver | BrokerEvent::LookUp { .. } | BrokerEvent::FindLease { .. } => {}
+                BrokerEvent::LookUp { request, names } => self.lookups.push((request, names)),
+                BrokerEvent::DialResolver | BrokerEvent::FindLease { .. } => {}
                 BrokerEvent::Log(record) => self.logs.push(record.to_string()),
             }
         }

@@ -98,6 +98,8 @@ pub struct World {
     pub lists: BTreeMap<String, (u64, Vec<String>)>,
     pub keys: BTreeMap<String, PublicKey>,
     pub shelf: Shelf,
+    /// Domain names that the broker wants looked up.
+    pub lookups: Vec<(u64, Vec<Name>)>,
     /// Not 0: everything happens in random order and portions.
     pub rng: u64,
     /// Some of what can be done is being done, see [`World::stir`].
@@ -137,6 +139,7 @@ impl World {
             lists: BTreeMap::new(),
             keys: BTreeMap::new(),
             shelf: Shelf::default(),
+            lookups: Vec::new(),
             rng: 0,
             stirring: false,
             narrow: false,

@@ -12,7 +12,7 @@ use p2pgate::message::DepositId;
 use p2pgate::terminal::{self, DAMAGED, Event, OfflineCause, SessionId};
 
 use super::{PATIENCE, go_online, outcome};
-use crate::cli::Receive;
+use crate::cli::{Announce, Receive};
 use crate::failure::{Code, Failure};
 use crate::incoming::{Description, Incoming, Refusal};
 use crate::load::LoadMeter;
@@ -73,13 +73,13 @@ pub struct ReceiveLoop {
     sharing: Option<Sharing>,
     load: Option<LoadMeter>,
     mapping: Option<Mapping>,
-    /// Where callers are told to come, the router's port aside.
-    announce: SocketAddr,
     stored_sender: Sender<Stored>,
     stored: Receiver<Stored>,
     storing: usize,
     /// The broker knows where this recorder listens.
     announced: bool,
+    /// The domain name that it knows instead, and the port.
+    named: Option<(String, u16)>,
     state: State,
     /// Sessions that collect what was put in its place before.
     placed: HashSet<SessionId>,
@@ -159,18 +159,22 @@ impl ReceiveLoop {
         if let Some(watch) = watch {
             node.watch(watch);
         }
-        let announced = arguments.announce.map_or(address, |mut announced| {
-            if announced.port() == 0 {
-                announced.set_port(address.port());
-            }
-            announced
-        });
+        // The port that is listened at, unless another is given.
+        let port = |given| if given == 0 { address.port() } else { given };
+        let (listed, named) = match arguments.announce.clone() {
+            None => (Some(address), None),
+            Some(Announce::Address(given)) => (Some(SocketAddr::new(given.ip(), port(given.port()))), None),
+            Some(Announce::Name(name, given)) => (None, Some((name, port(given)))),
+        };
         let (terminal, _) = node.terminal();
         // One address is never too many.
-        let _ = terminal.listen_at(&[announced]);
+        let _ = terminal.listen_at(listed.as_slice());
         let share = arguments.share.as_deref();
         let sharing = share.map(|folder| Sharing::start(folder, &mut node)).transpose()?;
         go_online(&mut node)?;
+        if let Some((name, port)) = &named {
+            node.announce(name, *port);
+        }
         let map = |()| Mapping::start(address.port());
         let mapping = arguments.map_port.then_some(()).map(map).transpose().map_err(cannot_listen)?;
         let serving = arguments.serve.is_wanted().then(|| serve(arguments, &identity)).transpose()?;
@@ -183,11 +187,11 @@ impl ReceiveLoop {
             sharing,
             load: arguments.load_limit.map(|_| LoadMeter::default()),
             mapping,
-            announce: announced,
             stored_sender,
             stored,
             storing: 0,
             announced: false,
+            named,
             state: kept,
             placed: HashSet::new(),
             refused: None,
@@ -231,12 +235,12 @@ impl ReceiveLoop {
     /// The router has opened a port, or another one, or none.
     fn take_mapping(&mut self) {
         let Some(news) = self.mapping.as_ref().and_then(Mapping::news) else { return };
-        let mut addresses = vec![self.announce];
+        let mut addresses = vec![self.address];
         match news {
             News::Mapped { outside, inside } => {
                 self.inbox.bars.say(&format!("callers from outside reach this recorder at {outside}"));
                 addresses.insert(0, outside);
-                if self.announce.ip().is_unspecified() {
+                if self.address.ip().is_unspecified() {
                     addresses.push(inside);
                 }
             }
@@ -278,7 +282,12 @@ impl ReceiveLoop {
             }
             Event::Offline { .. } => self.inbox.bars.say("the broker is out of reach; trying again"),
             Event::AddressKnown => self.announced = true,
-            Event::Online { .. } => self.inbox.bars.say("the broker is there again"),
+            Event::Online { .. } => {
+                self.inbox.bars.say("the broker is there again");
+                if let Some((name, port)) = &self.named {
+                    self.node.announce(name, *port);
+                }
+            }
             Event::DepositWaiting { size, .. } => {
                 self.inbox.bars.say(&format!("a recording of {size} bytes waits at the broker"));
             }

@@ -35,6 +35,15 @@ impl Node {
         Ok(())
     }
 
+    /// Tells the broker a domain name and a port to find this recorder at. Once more after each loss of the broker.
+    pub fn announce(&mut self, name: &str, port: u16) {
+        if let Ok((link, length)) = self.terminal.announce(name, port, &mut self.record)
+            && let Some(wire) = self.wires.get_mut(&link)
+        {
+            wire.queue(&self.record[..length]);
+        }
+    }
+
     /// Stores the list and the pins. If another process has stored newer ones, those count; what is pinned here alone
     /// is kept.
     pub(super) fn persist(&mut self) -> Result<(), Failure> {
