@@ -50,7 +50,10 @@ pub enum Happening {
         session: u32,
     },
     /// A device that waited for room goes on.
-    Served { device: usize, life: u32 },
+    Served {
+        device: usize,
+        life: u32,
+    },
     /// A device's application does what it does from time to time.
     Tick {
         device: usize,
