@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod app;
+mod arrivals;
 mod calm;
 mod deeds;
 mod device;
+mod heard;
 mod host;
 mod kept;
 mod liar;

@@ -1,21 +1,13 @@
 //! The reference model: who may know which address, which grants are alive, what is deposited and delivered. Small and obvious, and nothing of the
 //! core's logic: sets, counts and times.
 
-use super::app::{BLOCK, MARK, Recording, class_of};
-use super::device::Device;
+use super::app::Recording;
 use super::store::{List, Store};
 use p2pgate::broker::{DepositNotice, LogRecord, Name, Outcome, StoreOperation, Stored, What};
 use p2pgate::link::PublicKey;
-use p2pgate::message::{Denial, DepositId};
-use p2pgate::mpeg::Class;
-use p2pgate::route::Attribute;
-use p2pgate::terminal::{ClosedCause, Denied, Event, OfflineCause, SessionId};
+use p2pgate::message::DepositId;
+use p2pgate::terminal::OfflineCause;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How long a question, an answer or a connection may be on its way, with all latencies, milliseconds.
-const FLIGHT: u64 = 60_000;
-/// How long a grant may be used.
-const GRANT: u64 = 60_000;
 
 /// A list as a device has it, with the keys that it has seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,14 +15,14 @@ pub struct Listed {
     pub names: BTreeSet<String>,
     pub pins: BTreeMap<String, PublicKey>,
     /// Were struck off, which the broker has not said to know.
-    struck: BTreeSet<String>,
+    pub struck: BTreeSet<String>,
 }
 
 /// Whether somebody is on a list, and when that last changed.
 #[derive(Clone, Copy, Default)]
-struct Access {
-    on: bool,
-    since: u64,
+pub struct Access {
+    pub on: bool,
+    pub since: u64,
 }
 
 impl Access {
@@ -41,62 +33,61 @@ impl Access {
     }
 
     /// On the list at some moment from `start` on.
-    fn was_on(&self, start: u64) -> bool {
+    pub fn was_on(&self, start: u64) -> bool {
         self.on || self.since >= start
     }
 
     /// On it all the time from `start` on.
-    fn stayed_on(&self, start: u64) -> bool {
+    pub fn stayed_on(&self, start: u64) -> bool {
         self.on && self.since < start
     }
 }
 
-struct Call {
-    caller: usize,
-    callee: usize,
-    session: u32,
-    start: u64,
-    permitted: bool,
+pub struct Call {
+    pub caller: usize,
+    pub callee: usize,
+    pub session: u32,
+    pub start: u64,
+    pub permitted: bool,
 }
 
 pub struct Deposited {
-    caller: usize,
-    callee: usize,
-    callee_key: PublicKey,
-    opened: u64,
-    opened_by_clock: u64,
+    pub caller: usize,
+    pub callee: usize,
+    pub callee_key: PublicKey,
+    pub opened: u64,
+    pub opened_by_clock: u64,
     /// The depositor was told that it is kept.
-    acknowledged: bool,
+    pub acknowledged: bool,
     pub ended: bool,
-    withdrawn: bool,
+    pub withdrawn: bool,
 }
 
 #[derive(Default)]
 pub struct Model {
     pub names: Vec<String>,
     /// Every device's key, and the one that is enrolled for its identifier at the broker.
-    keys: Vec<PublicKey>,
-    enrolled: BTreeMap<usize, PublicKey>,
-    tickets: Vec<String>,
+    pub keys: Vec<PublicKey>,
+    pub enrolled: BTreeMap<usize, PublicKey>,
+    pub tickets: Vec<String>,
     /// When the operator last gave or took away a key.
-    changed: Vec<u64>,
-    lists: Vec<Listed>,
+    pub changed: Vec<u64>,
+    pub lists: Vec<Listed>,
     /// The lists as the broker has them, and what follows from them; the lists as their owners have them.
-    served: BTreeMap<usize, List>,
-    at_broker: BTreeMap<(usize, usize), Access>,
-    at_home: BTreeMap<(usize, usize), Access>,
-    calls: Vec<Call>,
+    pub served: BTreeMap<usize, List>,
+    pub at_broker: BTreeMap<(usize, usize), Access>,
+    pub at_home: BTreeMap<(usize, usize), Access>,
+    pub calls: Vec<Call>,
     /// Between caller and callee, in this order: M12s accepted, M11s sent, M11s received, sessions that came about at the callee.
-    expected: BTreeMap<(usize, usize), u64>,
-    granted: BTreeMap<(usize, usize), u64>,
-    told: BTreeMap<(usize, usize), u64>,
-    connected: BTreeMap<(usize, usize), u64>,
+    pub expected: BTreeMap<(usize, usize), u64>,
+    pub granted: BTreeMap<(usize, usize), u64>,
+    pub told: BTreeMap<(usize, usize), u64>,
+    pub connected: BTreeMap<(usize, usize), u64>,
     /// A callee's sessions that wait for their caller: until when, by its clock.
-    waiting: BTreeMap<(usize, u32), u64>,
-    /// Keys that a lying broker passed off at first contact.
+    pub waiting: BTreeMap<(usize, u32), u64>,
     pub recordings: Vec<Recording>,
-    arrived: BTreeSet<u64>,
-    recorded: BTreeSet<(usize, u64)>,
+    pub arrived: BTreeSet<u64>,
+    pub recorded: BTreeSet<(usize, u64)>,
     pub deposits: BTreeMap<DepositId, Deposited>,
     pub last_offline: BTreeMap<usize, OfflineCause>,
     pub counted: Counted,
@@ -137,7 +128,7 @@ impl Model {
         self.names.iter().position(|other| other == name)
     }
 
-    fn known(&self, name: &str) -> usize {
+    pub fn known(&self, name: &str) -> usize {
         self.index_of(name).expect("nobody hears of somebody who isn't there")
     }
 
@@ -157,11 +148,11 @@ impl Model {
         &self.tickets[index]
     }
 
-    fn home(&self, owner: usize, other: usize) -> Access {
+    pub fn home(&self, owner: usize, other: usize) -> Access {
         self.at_home.get(&(owner, other)).copied().unwrap_or_default()
     }
 
-    fn broker(&self, owner: usize, other: usize) -> Access {
+    pub fn broker(&self, owner: usize, other: usize) -> Access {
         self.at_broker.get(&(owner, other)).copied().unwrap_or_default()
     }
 
@@ -369,6 +360,7 @@ impl Model {
             );
         }
     }
+<<<<<<< HEAD
 
     // --- what devices hear ----------------------------------------------------------------------------------------
 
@@ -715,4 +707,6 @@ impl Model {
     pub fn both_permit(&self, callee: usize, caller: usize) -> bool {
         self.home(callee, caller).on && self.broker(callee, caller).on
     }
+=======
+>>>>>>> sim
 }
