@@ -134,6 +134,9 @@ impl World {
                 self.write(End::Broker(connection), &part.unwrap_or_default());
                 self.broker_close(connection);
             }
+            Event::DialResolver | Event::LookUp { .. } | Event::FindLease { .. } => {
+                unreachable!("these worlds have no address resolution server, names or leases")
+            }
             Event::Log(record) => {
                 self.note(|| format!("broker: {record}"));
                 self.model.broker_said(&record, now, self.lying());
