@@ -39,6 +39,8 @@ pub struct Shown {
     pub terminal: Option<Terminal>,
     /// For how many seconds its unused ticket is still good.
     pub ticket_seconds: Option<u64>,
+    /// The groups that it owns or is in (V4), in the order of their names' bytes.
+    pub groups: Vec<Group>,
     /// The deposits that it made and those for it, oldest first.
     pub deposits: Vec<StoredDeposit>,
 }
@@ -52,10 +54,14 @@ pub fn show(data: &Path, identifier: &str) -> Result<Shown, Error> {
     let ours = |deposit: &StoredDeposit| {
         *deposit.record.caller == *identifier || *deposit.record.callee == *identifier
     };
+    let of_it = |group: &Group| {
+        group.owner == identifier || group.members.iter().any(|(member, _)| **member == *identifier)
+    };
     let shown = read(data, |store| {
         Ok(Shown {
             terminal: store.load()?.into_iter().find(|terminal| terminal.identifier == identifier),
             ticket_seconds: store.ticket_seconds(identifier)?,
+            groups: store.load_groups()?.into_iter().filter(of_it).collect(),
             deposits: store.load_deposits()?.into_iter().filter(ours).collect(),
         })
     })?;

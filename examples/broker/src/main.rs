@@ -211,6 +211,9 @@ fn show(data: &Path, identifier: &str) -> Result<(), Error> {
             print("largest frame", &frame)?;
         }
     }
+    for Group { name, owner, .. } in &shown.groups {
+        print(if owner == identifier { "owns" } else { "member of" }, name)?;
+    }
     shown.deposits.iter().try_for_each(|deposit| print_deposit("deposit\t", deposit))
 }
 

@@ -78,6 +78,12 @@ fn v4_p13_groups_outlast_a_kill_and_the_operator_sees_them() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("a group is called so"));
     assert!(command("check", data, "--contents").status.success());
+    let shown = |identifier| String::from_utf8(command("show", data, identifier).stdout).unwrap();
+    assert!(
+        shown("olga").contains("\nowns\tolga/family\n")
+            && shown("carol").contains("\nmember of\tolga/family\n")
+    );
+    assert!(!shown("bob").contains("member of"));
     // They go with their owner's key.
     assert!(command("revoke", data, "olga").status.success());
     assert_eq!(groups(data), "");
