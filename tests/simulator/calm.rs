@@ -47,8 +47,9 @@ impl World {
             assert!(terminal.is_registered(), "the list of {name} is registered");
             let listed = self.model.listed(index).names;
             let stored = self.host.store.lists.get(name.as_str());
-            let stored = stored.map(|(_, list)| list.keys().map(|name| name.to_string()).collect());
-            assert_eq!(stored.unwrap_or(BTreeSet::new()), listed, "and is what the broker has of {name}");
+            let stored: Option<BTreeSet<String>> =
+                stored.map(|(_, list)| list.keys().map(|name| name.to_string()).collect());
+            assert_eq!(stored.unwrap_or_default(), listed, "and is what the broker has of {name}");
             assert!(device.sessions.is_empty(), "no session of {name} is left: {:?}", device.sessions.keys());
             assert_eq!(device.links.len(), 1, "of {name}'s connections the control link is left");
         }

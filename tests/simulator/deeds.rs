@@ -200,11 +200,12 @@ impl World {
                 }
             }
             Fault::Revoke => {
-                let name = self.devices[index].name.clone();
+                let (name, secret) = (self.devices[index].name.clone(), self.devices[index].secret);
+                let ticket = self.model.used_ticket(index).to_owned();
                 self.revoke(&name);
                 self.pass(rng.below(8_000));
                 // Whoever had it tries on; then another device is enrolled under the identifier.
-                self.impostor(index, rng);
+                self.impostor(index, secret, ticket, rng);
                 self.pass(rng.below(4_000));
                 self.crash_device(index);
                 if self.model.enrolled_key(index).is_none() {

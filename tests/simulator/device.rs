@@ -414,6 +414,10 @@ impl World {
         if let Some(terminal) = &mut device.terminal {
             terminal.persisted();
         }
+        if self.plan.has(Fault::Crash) && !calm && self.chance.percent(3) {
+            let when = self.now + self.chance.below(100);
+            self.later(when, Happening::DeviceCrashes { device: index, life });
+        }
         self.serve(index);
     }
 

@@ -94,7 +94,7 @@ impl World {
                 self.broker_close(connection);
             }
             Event::Store(request, operation) => {
-                self.model.to_be_stored(&operation, self.broker_clock(), now);
+                self.model.storing(&operation, self.broker_clock(), now);
                 self.host.queue.push_back(Work::Operation(request, operation));
                 self.store_later();
             }

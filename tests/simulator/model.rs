@@ -239,7 +239,7 @@ impl Model {
     // --- what the broker does -------------------------------------------------------------------------------------
 
     /// The broker hands something to its store: what takes away counts at once.
-    pub fn to_be_stored(&mut self, operation: &StoreOperation, clock: u64, now: u64) {
+    pub fn storing(&mut self, operation: &StoreOperation, clock: u64, now: u64) {
         match operation {
             StoreOperation::SaveList { identifier, list, .. } => {
                 let owner = self.known(identifier);

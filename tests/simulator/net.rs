@@ -261,9 +261,8 @@ impl World {
         let now = self.now;
         let Some(pipe) = self.net.pipes.get_mut(&id).filter(|pipe| !pipe.broken) else { return };
         pipe.broken = true;
-        for side in 0..2 {
-            let mut left = bytes[side];
-            pipe.flight[side].retain_mut(|(_, chunk)| {
+        for (flight, mut left) in pipe.flight.iter_mut().zip(bytes) {
+            flight.retain_mut(|(_, chunk)| {
                 chunk.truncate(left);
                 left -= chunk.len();
                 !chunk.is_empty()

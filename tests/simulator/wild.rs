@@ -18,7 +18,7 @@ pub enum Wild {
     /// Has said what it had to say.
     Silent,
     /// At a control link, in somebody's name.
-    Client { link: Box<ClientLink>, texts: Vec<String>, victim: usize, key: PublicKey },
+    Client { link: ClientLink, texts: Vec<String>, victim: usize, key: PublicKey },
     /// Says what a callee has said to somebody else.
     Echo(Vec<u8>),
     /// Where a lying broker sends a caller.
@@ -26,7 +26,7 @@ pub enum Wild {
 }
 
 pub enum ClientLink {
-    Handshake(Handshake),
+    Handshake(Box<Handshake>),
     Open(Transport),
     Over,
 }
@@ -100,10 +100,10 @@ impl World {
     }
 
     /// The device whose key was taken away goes on trying.
-    pub fn impostor(&mut self, index: usize, rng: &mut Rng) {
-        if self.model.enrolled_key(index) != Some(self.model.key(index)) {
-            let ticket = rng.percent(50).then(|| self.model.used_ticket(index).to_owned());
-            self.pretend(index, self.devices[index].secret, ticket, rng);
+    pub fn impostor(&mut self, index: usize, secret: [u8; 32], ticket: String, rng: &mut Rng) {
+        if self.model.enrolled_key(index) != Some(SecretKey::new(secret).public_key()) {
+            let ticket = rng.percent(50).then_some(ticket);
+            self.pretend(index, secret, ticket, rng);
         }
     }
 
@@ -121,7 +121,7 @@ impl World {
             format!("QUERY\nIdentifier:{name}\nCallee:{other}\nTransaction:2\n"),
             format!("REGISTER\nIdentifier:{name}\nAccept:Create Mallory\nTransaction:3\nRevision:99999\n"),
         ];
-        let link = Box::new(ClientLink::Handshake(handshake));
+        let link = ClientLink::Handshake(Box::new(handshake));
         let wild = Wild::Client { link, texts, victim, key: own.public_key() };
         self.intrude(None, wild, &message[..length]);
     }

@@ -35,6 +35,11 @@ pub enum Happening {
         life: u32,
     },
     BrokerStarts,
+    /// The power goes at a moment when something is half done.
+    DeviceCrashes {
+        device: usize,
+        life: u32,
+    },
     DeviceStarts {
         device: usize,
     },
@@ -180,6 +185,11 @@ impl World {
             Happening::Dialled { device, life, link, to } => self.dialled(device, life, link, to),
             Happening::Stored { life } => self.store_next(life),
             Happening::BrokerStarts => self.start_broker(),
+            Happening::DeviceCrashes { device, life } if self.devices[device].life == life && !self.calm => {
+                self.crash_device(device);
+                self.later(self.now + 500, Happening::DeviceStarts { device });
+            }
+            Happening::DeviceCrashes { .. } => {}
             Happening::DeviceStarts { device } => self.start_device(device),
             Happening::Persisted { device, life } => self.persisted(device, life),
             Happening::Recorded { device, life, session } => self.recorded(device, life, session),
