@@ -1,8 +1,11 @@
 //! FTP.
 
 use std::fs;
+use std::io::Read;
+use std::process::Stdio;
 
 use p2pgate_recorder::cli;
+use p2pgate_recorder::incoming::{Description, Incoming};
 
 use crate::house::{House, LOOPBACK, client, content, output};
 
@@ -62,4 +65,23 @@ fn v13_ftp_leads_nowhere_and_changes_nothing() {
     names.sort();
     assert_eq!(names, [".hidden", "film.mpg"]);
     assert_eq!(fs::read(source).unwrap(), b"film");
+}
+
+#[test]
+fn v13_ftp_fetches_what_is_still_arriving() {
+    let Some(mut curl) = client("curl") else { return };
+    let house = house();
+    let all = content(1_000_000);
+    let what = Description { peer: "anna", name: "film.mpg", size: all.len() as u64, source: b"" };
+    let mut incoming = Incoming::open(house.folder.path(), &what, false).unwrap();
+    incoming.show_on(house.serving.shelf()).unwrap();
+    incoming.write(0, &all[..500_000]).unwrap();
+    curl.args(["-sS", &format!("{}film.mpg", house.url("ftp"))]).stdout(Stdio::piped());
+    let mut fetching = curl.spawn().unwrap();
+    let mut start = vec![0; 1000];
+    fetching.stdout.as_mut().unwrap().read_exact(&mut start).unwrap();
+    incoming.write(500_000, &all[500_000..]).unwrap();
+    incoming.finish().unwrap();
+    let output = fetching.wait_with_output().unwrap();
+    assert!(output.status.success() && start == all[..1000] && output.stdout == all[1000..]);
 }

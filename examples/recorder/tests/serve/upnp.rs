@@ -238,8 +238,8 @@ fn v13_a_search_finds_it() {
     let udn = texts(&description)["UDN"][0].clone();
     let target = "urn:schemas-upnp-org:device:MediaServer:1";
     let location = format!("{}upnp/device.xml", house.url("http"));
-    let mut rescan = discover.args(["-i", "lo", "-n", "4", "-t", target]);
-    let found = String::from_utf8(output(&mut rescan)).unwrap();
+    let found = output(discover.args(["-i", "lo", "-n", "4", "-t", target]));
+    let found = String::from_utf8(found).unwrap();
     assert!(found.contains(&format!("{udn}::{target}")) && found.contains(&location), "{found}");
 }
 
