@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Connections taken in a row at one door before the others get their turn.
-const ACCEPT_TURN: usize = 64;
+const ACCEPT_TURN: usize = 8;
 /// How long the doors rest when the system has no more files to give.
 const ACCEPT_REST_MS: u64 = 100;
 
@@ -112,7 +112,7 @@ impl Server {
         tracing::debug!(connection = id, %source, tls = tls.is_some(), "connected");
         self.metrics.accepted();
         self.connections.insert(id, Role::Link(Link::new(Socket::new(stream, tls))));
-        self.ready.insert(id);
+        self.strangers.insert(id);
         let now = self.now();
         self.broker.connected(id, source, now);
         self.obey();

@@ -6,6 +6,7 @@ use crate::socket::Socket;
 use crate::tls::Tls;
 use bytes::{Buf, Bytes};
 use p2pgate::broker::{ConnectionId, MAX_INPUT, Next};
+use zeroize::Zeroize;
 
 /// Bytes read of one connection, or as many as are there of a longer record, before the others get their turn: what honest terminals say at once is less.
 const TURN: usize = 2 << 10;
@@ -89,6 +90,8 @@ impl Server {
             }
             let input = self.broker.handle_input(id, &mut self.buffer[..length], now);
             link.input = Bytes::copy_from_slice(&self.buffer[input.consumed..length]);
+            // Opened in place: there may be a ticket in it.
+            self.buffer[..input.consumed].zeroize();
             match input.next {
                 Next::Lane | Next::Deposit => link.phase = Phase::Lane,
                 // A whole record was there and was not taken: nothing would ever change that.

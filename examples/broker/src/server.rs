@@ -42,8 +42,6 @@ pub(crate) const PAGES: Token = Token(3);
 const SECURED: Token = Token(4);
 const FIRST_CONNECTION: ConnectionId = 5;
 
-/// Handshakes in a row before those get their turn that are through: a flood costs them milliseconds.
-const STRANGERS: usize = 4;
 /// Files that are neither connections nor pipes: the store's, the poll's, the log's, with room to spare.
 const OTHER_FILES: u64 = 64;
 /// A starting broker waits so long for an operator's command that is at the store.
@@ -131,6 +129,8 @@ pub struct Server {
     pub(crate) stopping: bool,
     /// Who can go on without the poll telling anything.
     pub(crate) ready: BTreeSet<ConnectionId>,
+    /// The same of those that have said nothing yet.
+    pub(crate) strangers: BTreeSet<ConnectionId>,
     /// Depositors' lanes that wait for the disk.
     pub(crate) held_back: BTreeSet<ConnectionId>,
     /// When to look after connections that are closing, pairs that may be idle, and operators.
@@ -267,6 +267,7 @@ impl Server {
             history: History::new(),
             stopping: false,
             ready: BTreeSet::new(),
+            strangers: BTreeSet::new(),
             held_back: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             resting: BTreeSet::new(),
@@ -338,16 +339,10 @@ impl Server {
             self.take_written()?;
             self.take_outcomes()?;
             self.take_found();
-            let mut strangers = 0;
             for id in std::mem::take(&mut self.ready) {
-                let stranger = self.is_stranger(id);
-                if stranger && strangers == STRANGERS {
-                    self.ready.insert(id);
-                    continue;
-                }
                 self.serve(id);
-                strangers += usize::from(stranger && !self.is_stranger(id));
             }
+            self.hear_a_stranger();
             let now = self.now();
             self.broker.handle_timeout(now);
             self.obey();
@@ -376,7 +371,7 @@ impl Server {
     }
 
     fn timeout(&self, end: Option<u64>) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if !(self.ready.is_empty() && self.strangers.is_empty()) {
             return Some(Duration::ZERO);
         }
         let deadline = self.deadlines.first().map(|(at, _)| *at);
@@ -414,7 +409,20 @@ impl Server {
                         }
                     }
                 }
-                self.ready.insert(id);
+                match self.is_stranger(id) {
+                    true => self.strangers.insert(id),
+                    false => self.ready.insert(id),
+                };
+            }
+        }
+    }
+
+    /// A first word costs a handshake: one at a time, so that a flood of them costs those little that are through.
+    fn hear_a_stranger(&mut self) {
+        while let Some(id) = self.strangers.pop_first() {
+            self.serve(id);
+            if !self.is_stranger(id) {
+                return;
             }
         }
     }

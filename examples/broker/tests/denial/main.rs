@@ -75,6 +75,45 @@ fn crowd(served: &Served, opening: &[u8], slowly: bool, there: &AtomicBool, over
     Crowd::new(served.address, number("P2PGATE_CROWD", 600) as usize, opening, slowly).stay(there, over)
 }
 
+/// Whether an identifier exists is told by no word; how far by the time is measured here, not promised.
+#[test]
+fn who_exists_and_who_does_not_gets_the_same_words_in_much_the_same_time() {
+    let folder = folder();
+    let served = Served::start_with(folder.path(), &["--queries-per-minute", "1000000"]);
+    let mut bob = served.enrol(folder.path(), "bob", 2);
+    let answer = bob.ask("REGISTER\nIdentifier:bob\nAccept:Create carol\nRevision:1\n");
+    assert!(answer.contains("Status:200"), "{answer}");
+    let mut alice = served.enrol(folder.path(), "alice", 1);
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..number("P2PGATE_QUERIES", 500) {
+        let mut said = Vec::new();
+        for (callee, times) in ["bob", "bot"].into_iter().zip(&mut times) {
+            let asked = Instant::now();
+            let first = alice.ask(&format!("QUERY\nIdentifier:alice\nCallee:{callee}\n"));
+            let second =
+                if first.starts_with("NOTIFY\nRequest Accepted.") { alice.text() } else { String::new() };
+            times.push(asked.elapsed());
+            said.push(first + &second);
+        }
+        assert_eq!(said[0], said[1]);
+    }
+    let [there, unknown] = &mut times;
+    // How often one guesses right who looks at one time only: half the time if it tells nothing.
+    let slower = there.iter().map(|one| unknown.iter().filter(|other| one > other).count()).sum::<usize>();
+    let guess = slower as f64 / (there.len() * unknown.len()) as f64;
+    for times in [&mut *there, &mut *unknown] {
+        times.sort_unstable();
+    }
+    let median = |times: &[Duration]| times[times.len() / 2].as_nanos() as f64 / 1e3;
+    println!(
+        "{} each: who is there but permits nobody {:.1} µs, who isn't {:.1} µs (medians); the first is the slower one in {:.1} % of pairs",
+        there.len(),
+        median(there),
+        median(unknown),
+        guess * 100.0
+    );
+}
+
 #[test]
 fn connections_that_say_nothing() {
     endure("silent", |served, _, there, over| crowd(served, &[], false, there, over));

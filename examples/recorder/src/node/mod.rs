@@ -19,7 +19,7 @@ use p2pgate::message::DepositId;
 use p2pgate::mpeg::Class;
 use p2pgate::sframe::Suite;
 use p2pgate::terminal::{Config, Destination, Event, FrameError, LinkId, Piece, SessionId, Step, Terminal};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::failure::{Code, Failure};
 use crate::recording;
@@ -392,6 +392,7 @@ impl Node {
                 }
             }
             let input = self.terminal.handle_input(link, wire.input(), now);
+            let is_payload = matches!(input.step, Step::Payload { .. });
             match input.step {
                 Step::Payload { session, offset, range } => {
                     if sink.payload(session, offset, &wire.input()[range]).is_err() {
@@ -418,6 +419,10 @@ impl Node {
                 }
             }
             progress = true;
+            if !is_payload {
+                // Opened in place: there may be a password or a key in it.
+                wire.input()[..input.consumed].zeroize();
+            }
             wire.consume(input.consumed);
         }
         progress

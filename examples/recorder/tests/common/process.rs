@@ -16,6 +16,9 @@ pub const MEMORY: u64 = 32 << 20;
 /// Names the data folder that the test program is to serve, as a broker, instead of testing.
 const SERVE: &str = "P2PGATE_TEST_SERVE";
 
+/// And where.
+const LISTEN: &str = "P2PGATE_TEST_LISTEN";
+
 /// The reference server in a process of its own. It is this test program once more, which needs a test `serve` that calls [`serve`]:
 /// cargo gives a package's tests only that package's programs.
 pub struct Broker {
@@ -27,9 +30,16 @@ impl Broker {
     /// Serves the stage's data in place of the broker within this process.
     pub fn start(stage: &mut Stage) -> Self {
         stage.stop_broker();
+        Self::start_with(stage, "127.0.0.1:0", &[])
+    }
+
+    /// The same once nobody serves that data, at an address, and in an environment.
+    pub fn start_with(stage: &mut Stage, listen: &str, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "serve", "--nocapture"])
+            .envs(environment.iter().copied())
             .env(SERVE, stage.path("broker"))
+            .env(LISTEN, listen)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -75,8 +85,9 @@ pub fn pair() -> (Stage, Broker) {
 pub fn serve() -> bool {
     let Some(data) = std::env::var_os(SERVE) else { return false };
     let mut options = Options::new(data);
-    options.listen.set_port(0);
-    let server = Server::bind(options).unwrap();
+    options.listen = std::env::var(LISTEN).unwrap().parse().unwrap();
+    // The one before may be dying still.
+    let server = crate::common::eventually(|| Server::bind(options.clone()).ok());
     println!("listening {}", server.local_addr());
     let stop = server.stop_handle();
     std::thread::spawn(move || {
