@@ -1,5 +1,7 @@
 //! A broker to start, and a small terminal to talk to it with.
 
+#![allow(dead_code)] // each test program uses its part
+
 use base64ct::{Base64, Encoding};
 use p2pgate::link::{Handshake, LaneToken, MaxRecord, Preamble, PublicKey, SecretKey, Transport};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
