@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Receiving, Stage, TEST_CARD, TEST_CARD_BYTES, eventually, recorder, same};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,9 +16,10 @@ const LARGE: u64 = 256 << 20;
 
 /// ben shares a folder; anna may.
 struct Shared {
+    // Ended before his folder is gone.
+    ben: Receiving,
     stage: Stage,
     folder: PathBuf,
-    ben: Receiving,
 }
 
 impl Shared {
@@ -112,6 +114,10 @@ fn done(fetching: Child) -> PathBuf {
         (&"ben".into(), Some(path.metadata().unwrap().len()))
     );
     path
+}
+
+fn signal(process: &Child, signal: Signal) {
+    kill_process(Pid::from_child(process), signal).unwrap();
 }
 
 fn failure(output: Output) -> (i32, String) {
@@ -321,7 +327,9 @@ fn code_3_a_stranger_gets_nothing_and_nor_does_who_is_struck_off() {
     shared.large("large.bin");
     let fetching = shared.fetching("large.bin");
     partial(&shared.fetched_to(), 1);
+    signal(&fetching, Signal::STOP);
     stage.done("ben", "allow", &["--delete", "anna"]);
+    signal(&fetching, Signal::CONT);
     assert_eq!(failure(fetching.wait_with_output().unwrap()).0, 3);
     assert_eq!(fetch("anna").0, 3);
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
@@ -402,10 +410,11 @@ fn several_fetch_at_once_while_something_is_sent_to_the_same_recorder() {
     shared.set("card.mpg", &["split"]);
     let large = shared.fetching("large.bin");
     partial(&shared.fetched_to(), 1);
+    // One more of the same, which has to do without.
+    signal(&large, Signal::STOP);
+    assert_eq!(shared.fail("large.bin").0, 9);
+    signal(&large, Signal::CONT);
     let card = shared.fetching("card.mpg");
-    // One more of the same, which has to wait or do without.
-    let again = shared.fetching("large.bin");
-    assert_eq!(failure(again.wait_with_output().unwrap()).0, 9);
     assert!(same(&done(card), TEST_CARD));
     let report = shared.stage.send("anna", "ben", TEST_CARD, &["--as", "public"]);
     assert_eq!(report["path"]["direct_clear"], TEST_CARD_BYTES);
@@ -423,8 +432,7 @@ fn a_fetcher_that_takes_nothing_holds_up_nobody_else() {
     fs::copy(TEST_CARD, shared.folder.join("card.mpg")).unwrap();
     let mut stopped = shared.fetching("large.bin");
     partial(&shared.fetched_to(), 1);
-    let process = rustix::process::Pid::from_child(&stopped);
-    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+    signal(&stopped, Signal::STOP);
     for _ in 0..3 {
         assert!(same(&shared.fetch("card.mpg"), TEST_CARD));
     }
