@@ -353,15 +353,38 @@ fn act(world: &mut World, input: &mut Input<'_>) {
                 let (size, hash) = (input.number(), input.below(2) as u32);
                 p2pgate_terminal_deposit(t, session, size, source.as_ptr(), source.len(), hash, now)
             }
-            30 => match input.below(6) {
-                3 => p2pgate_terminal_share(t, input.below(2) as u32),
-                4 => {
+            30 => match input.below(8) {
+                4 => p2pgate_terminal_share(t, input.below(2) as u32),
+                5 => {
                     let name = input.bytes();
                     p2pgate_terminal_fetch(t, session, name.as_ptr().cast(), name.len(), now)
                 }
-                5 => p2pgate_terminal_wanted(t, session, MaybeUninit::uninit().as_mut_ptr()),
+                6 => p2pgate_terminal_wanted(t, session, MaybeUninit::uninit().as_mut_ptr()),
                 0 => p2pgate_terminal_list_deposits(t),
-                1 => p2pgate_terminal_collect_again(t),
+                1 => {
+                    let (name, replace) = (input.bytes(), input.below(2) as u32);
+                    let entries = ["Ib", "Ic"].map(|name| p2pgate_entry_t {
+                        identifier: name.as_ptr().cast(),
+                        identifier_length: name.len(),
+                        key: core::ptr::null(),
+                    });
+                    let mut frame = MaybeUninit::uninit();
+                    let frame = frame.as_mut_ptr();
+                    let (add, remove) = (input.below(3), input.below(3));
+                    let (name, length) = (name.as_ptr().cast(), name.len());
+                    let (entries, buffer) = (entries.as_ptr(), out.as_mut_ptr());
+                    p2pgate_terminal_group(
+                        t, name, length, replace, entries, add, entries, remove, buffer, room, frame,
+                    )
+                }
+                2 => {
+                    let (name, port) = (input.bytes(), input.number() as u16);
+                    let (name, length) = (name.as_ptr().cast(), name.len());
+                    let mut frame = MaybeUninit::uninit();
+                    let (buffer, frame) = (out.as_mut_ptr(), frame.as_mut_ptr());
+                    p2pgate_terminal_announce(t, name, length, port, buffer, room, frame)
+                }
+                3 => p2pgate_terminal_collect_again(t),
                 _ => p2pgate_terminal_withdraw_deposit(t, [input.byte(); 16].as_ptr()),
             },
             31 => p2pgate_terminal_permitted(t, at, MaybeUninit::uninit().as_mut_ptr()),

@@ -33,12 +33,16 @@ fn told(world: &World, text: &[u8]) -> String {
     out
 }
 
-/// Who has whom on its list, by the store.
+/// Who has whom on its list, by name or by group, by the store.
 fn lists(world: &World) -> BTreeSet<(String, String)> {
-    let lists = world.store.lists.iter();
-    lists
-        .flat_map(|(owner, (_, list))| list.keys().map(|name| (owner.to_string(), name.to_string())))
-        .collect()
+    let mut pairs = BTreeSet::new();
+    for (owner, (_, list)) in &world.store.lists {
+        for name in list.keys() {
+            let members = world.store.groups.get(name).into_iter().flat_map(|(_, members)| members.keys());
+            pairs.extend(members.chain([name]).map(|name| (owner.to_string(), name.to_string())));
+        }
+    }
+    pairs
 }
 
 fn name_of(world: &World, text: &str, line: &str) -> Option<String> {
