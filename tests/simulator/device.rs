@@ -366,7 +366,7 @@ impl World {
             Event::Offline { cause } => {
                 self.devices[index].online = false;
                 self.model.went_offline(index, cause, self.now);
-                if cause == OfflineCause::NotEnrolled {
+                if matches!(cause, OfflineCause::NotEnrolled | OfflineCause::Displaced) {
                     // A person looks after it, some time.
                     let life = self.devices[index].life;
                     self.later(self.now + 15_000, Happening::Tick { device: index, life });

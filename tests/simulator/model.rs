@@ -89,6 +89,8 @@ pub struct Model {
     pub arrived: BTreeSet<u64>,
     pub recorded: BTreeSet<(usize, u64)>,
     pub deposits: BTreeMap<DepositId, Deposited>,
+    /// When devices were last started.
+    pub started: BTreeMap<usize, u64>,
     pub last_offline: BTreeMap<usize, OfflineCause>,
     pub counted: Counted,
 }
@@ -172,6 +174,7 @@ impl Model {
     /// It has what it had on its disk.
     pub fn device_started(&mut self, index: usize, disk: &Listed, now: u64) {
         self.lists[index] = disk.clone();
+        self.started.insert(index, now);
         self.refresh_home(index, now);
         self.waiting.retain(|(whose, _), _| *whose != index);
     }

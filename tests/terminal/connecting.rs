@@ -1,6 +1,6 @@
 //! P4, V8, V14: how a caller gets to the callee, and how a terminal keeps its broker.
 
-use crate::world::{Host, Spoken, World};
+use crate::world::{End, Host, Spoken, World};
 use crate::{connected, count, heard_pair, pair, said};
 use p2pgate::broker::Config as BrokerConfig;
 use p2pgate::terminal::{CallError, Change, ClosedCause, Denied, Destination, Event, OfflineCause};
@@ -307,4 +307,38 @@ fn a_key_that_was_pinned_while_a_call_was_on_its_way_counts_for_it() {
     let denied = Event::Denied { session, denial: Denied::KeyChanged, retry_after: None };
     assert_eq!(connected(&world, 0), None);
     assert_eq!(count(&world, 0, denied), 1);
+}
+
+#[test]
+fn a_terminal_whose_own_late_hello_displaces_it_comes_back() {
+    let mut world = pair();
+    let control = world.open_pipes(1)[0];
+    world.cut(control);
+    world.clear(1);
+    // The connection is lost to the terminal, with its HELLO still on the way.
+    let is_late = |world: &World| {
+        world.open_pipes(1).first().is_some_and(|pipe| !world.pipes[pipe].record[0].is_empty())
+    };
+    world.now += 2_000;
+    let now = world.now;
+    world.nodes[1].terminal.handle_timeout(now);
+    while !is_late(&world) {
+        assert!(world.step());
+    }
+    let late = world.open_pipes(1)[0];
+    world.pipes.get_mut(&late).unwrap().stopped[1] = true;
+    world.settle();
+    let End::Node(_, link) = world.pipes[&late].ends[0] else { panic!("the terminal has connected") };
+    let now = world.now;
+    world.nodes[1].terminal.link_closed(link, now);
+    world.pass(5_000);
+    let online = Event::Online { relay: true };
+    assert_eq!(count(&world, 1, online), 1, "{:?}", world.events(1));
+    world.pipes.get_mut(&late).unwrap().stopped[1] = false;
+    world.settle();
+    world.cut(late);
+    world.pass(5_000);
+    assert_eq!(count(&world, 1, online), 2, "{:?}", world.events(1));
+    let session = world.call(0, 1);
+    assert_eq!(connected(&world, 0), Some((session, false)), "and it listens");
 }
