@@ -126,7 +126,9 @@ fn sequence(bits: &mut Bits) -> Option<(u32, u8)> {
             value |= PLANES;
         }
         // Two bit depths, qpprime_y_zero_transform_bypass_flag.
-        (bits.number()?, bits.number()?, bits.skip(1));
+        bits.number()?;
+        bits.number()?;
+        bits.skip(1);
         for list in 0..match (bits.flag()?, chroma) {
             (false, _) => 0,
             (true, 3) => 12,
@@ -154,7 +156,10 @@ fn sequence(bits: &mut Bits) -> Option<(u32, u8)> {
         _ => return None,
     }
     // max_num_ref_frames, gaps_in_frame_num_value_allowed_flag, width and height.
-    (bits.number()?, bits.skip(1), bits.number()?, bits.number()?);
+    bits.number()?;
+    bits.skip(1);
+    bits.number()?;
+    bits.number()?;
     Some((set, if bits.flag()? { value } else { value | FIELDS }))
 }
 

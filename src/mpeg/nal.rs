@@ -125,10 +125,7 @@ pub(super) struct Nal {
 impl Picture {
     /// Unless the headers say that it doesn't.
     const fn may_complete(&self) -> bool {
-        match (self.first_field, self.structure) {
-            (FRAME, _) | (_, FRAME) | (TOP, TOP) | (BOTTOM, BOTTOM) => false,
-            _ => true,
-        }
+        !matches!((self.first_field, self.structure), (FRAME, _) | (_, FRAME) | (TOP, TOP) | (BOTTOM, BOTTOM))
     }
 
     /// What the next picture may complete.

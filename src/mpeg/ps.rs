@@ -147,6 +147,7 @@ impl Ps {
     }
 
     /// Looks at what comes next and returns how many bytes that were; 0: more are needed.
+    #[inline]
     pub(super) fn step(
         &mut self,
         fresh: &[u8],

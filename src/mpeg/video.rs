@@ -84,7 +84,6 @@ impl Video {
     }
 
     /// See [`Layer::feed`].
-    #[inline]
     pub(super) fn feed(
         &mut self,
         id: u8,
