@@ -38,7 +38,12 @@ impl Identifier {
     /// The first rule that [`check`] finds broken.
     pub fn new(text: &str) -> Result<Self, IdentifierError> {
         check(text)?;
-        heapless::String::try_from(text).map(Self).map_err(|_| IdentifierError::TooLong)
+        // All of its room is written: what happens to lie there is copied along with it, and may have been a password.
+        let mut bytes = heapless::Vec::new();
+        bytes.resize_default(MAX_BYTES).map_err(|_| IdentifierError::TooLong)?;
+        bytes.clear();
+        bytes.extend_from_slice(text.as_bytes()).map_err(|_| IdentifierError::TooLong)?;
+        heapless::String::from_utf8(bytes).map(Self).map_err(|_| IdentifierError::TooLong)
     }
 
     /// The identifier's text.

@@ -10,6 +10,7 @@ use crate::link::PublicKey;
 use crate::message::{
     self, Accepted, CalleeAddress, CallerNotice, Denial, Denied, Message, SecretText, StatusQuery,
 };
+use alloc::boxed::Box;
 use zeroize::Zeroizing;
 
 pub(super) type QueryId = u64;
@@ -70,10 +71,11 @@ enum Stage {
     /// M15 is out.
     Status,
     /// M12 is out.
-    Granting(GrantId, Credentials),
+    Granting(GrantId, Box<Credentials>),
 }
 
-/// A grant's secrets (P12): 128 random bits a password, one a direction, and a key.
+/// A grant's secrets (P12): 128 random bits a password, one a direction, and a key. They stay where they were made: what is moved leaves a copy.
+#[derive(Default)]
 struct Credentials {
     password: Zeroizing<[u8; 16]>,
     callee_password: Zeroizing<[u8; 16]>,
@@ -314,11 +316,10 @@ impl Broker {
         let Some((grant, handle)) = made else {
             return self.fail(id, No::TOO_MANY_GRANTS);
         };
-        let credentials = Credentials {
-            password: Zeroizing::new(self.entropy.draw()),
-            callee_password: Zeroizing::new(self.entropy.draw()),
-            key: Zeroizing::new(self.entropy.draw()),
-        };
+        let mut credentials = Box::<Credentials>::default();
+        *credentials.password = self.entropy.draw();
+        *credentials.callee_password = self.entropy.draw();
+        *credentials.key = self.entropy.draw();
         let accepted = Accepted { transaction, callee_password: None };
         self.net.send(caller_link, &Message::Accepted(accepted));
 
