@@ -1,9 +1,10 @@
 //! RTP and RTSP.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::Stdio;
+use std::time::Duration;
 
 use p2pgate_recorder::cli;
 use p2pgate_recorder::incoming::{Description, Incoming};
@@ -103,11 +104,34 @@ fn v13_rtsp_refuses_what_is_not_there_or_not_the_askers() {
     let session = answer.split("Session: ").nth(1).unwrap().split([';', '\r']).next().unwrap().to_owned();
     assert_eq!(ask("PLAY", card, &format!("Session: {session}\r\n")).0, 200);
     let mut packet = [0; 2048];
-    own.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    own.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let length = own.recv(&mut packet).unwrap();
     // RTP version 2, payload type 33, whole packets of a transport stream.
     assert_eq!((packet[0], packet[1] & 0x7f, (length - 12) % 188, packet[12]), (0x80, 33, 0, 0x47));
     assert_eq!(ask("TEARDOWN", card, &format!("Session: {session}\r\n")).0, 200);
+}
+
+#[test]
+fn v13_silent_long_and_broken_rtsp_requests_end() {
+    if client("ffmpeg").is_none() {
+        return;
+    }
+    let at = cli::Serve { serve_rtsp: Some(LOOPBACK.parse().unwrap()), ..cli::Serve::default() };
+    let house = House::with(at, |limits| limits.idle = Duration::from_millis(200));
+    let address = house.url("rtsp");
+    let address = address.trim_start_matches("rtsp://").trim_end_matches('/');
+    let long = format!("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nX-Long: {}", "a".repeat(1 << 20));
+    for request in ["", "OPTIONS * RTSP/1.0\r\nCSeq", &long, "GET / HTTP/1.1\r\n\r\n", "\0\0\0\0\r\n\r\n"] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        // It may have been closed in the middle of it.
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        let reset = |error: std::io::Error| error.kind() == ErrorKind::ConnectionReset;
+        assert!(ended.map_or_else(reset, |length| length == 0) && answer.is_empty(), "{request:.20?}");
+        assert!(TcpStream::connect(address).is_ok());
+    }
 }
 
 #[test]
