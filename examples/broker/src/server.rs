@@ -5,6 +5,7 @@ use crate::accept::{Door, Given};
 use crate::admin::{Client, Command, answer};
 use crate::files::{Done, Files, Work};
 use crate::folder::{Folder, fill_random};
+use crate::handles::{Reload, Stop};
 use crate::history::History;
 use crate::lanes::{Giving, Taking};
 use crate::leases::Leases;
@@ -29,8 +30,6 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -46,44 +45,6 @@ const FIRST_CONNECTION: ConnectionId = 5;
 const OTHER_FILES: u64 = 64;
 /// A starting broker waits so long for an operator's command that is at the store.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Tells a [`Server`] to stop, from any thread.
-#[derive(Clone)]
-pub struct Stop {
-    asked: Arc<AtomicBool>,
-    waker: Arc<Waker>,
-}
-
-impl Stop {
-    /// The server takes no more connections, lets queued answers and running lanes end within [`Options::grace`], and [`Server::run`] returns.
-    pub fn stop(&self) {
-        self.asked.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "the server's loop cannot be woken");
-        }
-    }
-}
-
-/// Gives a [`Server`] other limits and certificates while it runs, from any thread.
-#[derive(Clone)]
-pub struct Reload {
-    options: Sender<Options>,
-    server: Stop,
-}
-
-impl Reload {
-    /// From now on the limits of these options count, and their certificates are read anew. Where it listens and keeps its data stays as it is.
-    pub fn reload(&self, options: Options) {
-        // A server that has ended needs no settings.
-        if self.options.send(options).is_ok() {
-            self.server.wake();
-        }
-    }
-}
 
 /// Who waits for an outcome of the store.
 pub(crate) enum Asker {
@@ -110,7 +71,7 @@ pub struct Server {
     pub(crate) doors: Vec<Door>,
     pub(crate) admin: Option<UnixListener>,
     stop: Stop,
-    reloads: (Sender<Options>, Receiver<Options>),
+    pub(crate) reloads: (Sender<Options>, Receiver<Options>),
     pub(crate) worker: Worker<Asker>,
     pub(crate) files: Files,
     pub(crate) lookups: Lookups,
@@ -221,7 +182,7 @@ impl Server {
         let poll = Poll::new().map_err(Error::system("poll"))?;
         let registry = poll.registry();
         let waker = Waker::new(registry, WAKER).map_err(Error::system("poll"))?;
-        let stop = Stop { asked: Arc::default(), waker: Arc::new(waker) };
+        let stop = Stop::new(waker);
         let mut given = Given::take();
         let mut doors = vec![Door::open(&mut given, options.listen, None, registry, PLAIN)?];
         if let Some(secured) = &options.tls {
@@ -313,7 +274,7 @@ impl Server {
 
     /// What gives [`run`](Self::run) other limits and certificates.
     pub fn reload_handle(&self) -> Reload {
-        Reload { options: self.reloads.0.clone(), server: self.stop.clone() }
+        Reload::new(self.reloads.0.clone(), self.stop.clone())
     }
 
     /// Serves until told to stop. The store is on disk when this returns.
@@ -351,7 +312,7 @@ impl Server {
             if self.accept_again.is_some_and(|at| at <= now) {
                 self.accept();
             }
-            if end.is_none() && self.stop.asked.load(Ordering::Acquire) {
+            if end.is_none() && self.stop.is_asked() {
                 tracing::info!("stopping");
                 self.doors.clear();
                 self.admin = None;
@@ -485,28 +446,6 @@ impl Server {
         }
     }
 
-    fn take_settings(&mut self) {
-        while let Ok(options) = self.reloads.1.try_recv() {
-            let secured = options.tls.as_ref().map(|secured| tls::config(&secured.files)).transpose();
-            match (self.doors.get_mut(1), secured) {
-                (_, Err(error)) => {
-                    tracing::error!(%error, "the settings stay as they were");
-                    continue;
-                }
-                (Some(door), Ok(Some(config))) => door.tls = Some(config),
-                (None, Ok(None)) => {}
-                _ => tracing::warn!("listening with or without TLS takes a restart"),
-            }
-            let (config, pipe_pairs) = within_file_limit(options.config);
-            self.max_connections = config.max_connections;
-            self.max_pipe_pairs = pipe_pairs;
-            self.lane_idle_ms = milliseconds(options.lane_idle);
-            self.relay_rate = options.relay_rate;
-            self.broker.set_config(config);
-            tracing::info!("the settings are read anew");
-        }
-    }
-
     fn take_written(&mut self) -> Result<(), Error> {
         while let Some(done) = self.files.outcome().map_err(Error::system("keep the deposits' thread"))? {
             let now = self.now();
@@ -587,14 +526,14 @@ impl Server {
 
 /// Keeps connections and pipes within the files that this process may open: three quarters of them are for connections, a quarter for pipes.
 /// A pair of lanes takes four files for pipes at most; pairs beyond that are copied.
-fn within_file_limit(mut config: Config) -> (Config, usize) {
+pub(crate) fn within_file_limit(mut config: Config) -> (Config, usize) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
     let files = usize::try_from(limit.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
     config.max_connections = config.max_connections.min(files / 4 * 3);
     (config, files / 16)
 }
 
-fn milliseconds(time: Duration) -> u64 {
+pub(crate) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
