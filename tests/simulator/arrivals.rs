@@ -1,6 +1,6 @@
 //! The reference model's judgement of recordings: who gets what, and who can read it.
 
-use super::app::{BLOCK, MARK, Recording, class_of};
+use super::app::{BLOCK, MARK, class_of, fill};
 use super::device::Device;
 use super::model::Model;
 use super::store::Store;
@@ -12,13 +12,16 @@ use p2pgate::terminal::SessionId;
 impl Model {
     /// Bytes of recordings are readable only where their owner says so.
     pub fn on_the_wire(&self, through_broker: bool, bytes: &[u8]) {
-        let marks = bytes.windows(24).filter(|window| window[..8] == MARK);
+        let marks = bytes.windows(40).filter(|window| window[..8] == MARK);
         for mark in marks {
             let number = |at: usize| u64::from_be_bytes(mark[at..at + 8].try_into().unwrap());
             let (id, block) = (number(8), number(16));
-            // What was altered on its way is nobody's.
-            let whole = |it: &&Recording| block < it.size / BLOCK;
-            let Some(recording) = self.recordings.get(id as usize).filter(whole) else { continue };
+            // What was altered on its way, or is cut off there, is nobody's.
+            let mut theirs = [0; 40];
+            fill(id, block.wrapping_mul(BLOCK), &mut theirs);
+            let Some(recording) = self.recordings.get(id as usize).filter(|_| theirs == *mark) else {
+                continue;
+            };
             let clear = matches!(recording.attribute, Attribute::Public | Attribute::Split)
                 && class_of(recording.attribute, block * BLOCK) == Class::Rest;
             assert!(
