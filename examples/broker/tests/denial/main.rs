@@ -162,5 +162,5 @@ fn a_flood_of_the_longest_lists() {
 
 #[test]
 fn a_terminal_that_never_reads() {
-    endure("unread", |served, data, there, over| attacks::unread(served, data, there, over));
+    endure("unread", attacks::unread);
 }
