@@ -92,6 +92,13 @@ impl Model {
         kept.map(|(id, deposit)| (id, deposit.caller, deposit.callee))
     }
 
+    /// Whether the callee has permitted the depositor ever since: one that it struck off and put back on before it was registered forgets what it was told,
+    /// until the next connection.
+    pub fn stayed_wanted(&self, id: &DepositId) -> bool {
+        let deposit = &self.deposits[id];
+        self.home(deposit.callee, deposit.caller).stayed_on(deposit.opened)
+    }
+
     pub fn pins_fit(&self, index: usize, other: usize) -> bool {
         self.lists[index].pins.get(&self.names[other]).is_none_or(|pin| *pin == self.keys[other])
     }

@@ -62,6 +62,7 @@ impl World {
         assert_eq!(counts.connections, self.devices.len(), "{counts:?}");
         for (id, caller, callee) in self.model.pending() {
             let collects = self.model.both_permit(callee, caller)
+                && self.model.stayed_wanted(id)
                 && self.model.pins_fit(callee, caller)
                 && self.host.store.deposits[id].record.callee_key == self.model.key(callee);
             assert!(!collects || self.lying(), "{} has not collected a deposit", self.devices[callee].name);
