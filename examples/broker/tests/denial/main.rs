@@ -8,7 +8,6 @@
 
 mod attacks;
 mod honest;
-#[allow(dead_code)]
 #[path = "../process/support.rs"]
 mod support;
 
