@@ -183,6 +183,7 @@
 
 // The other end asks for a recording, or for the list of them: see p2pgate_terminal_wanted. Comes only after p2pgate_terminal_share. Fields: session.
 #define P2PGATE_EVENT_WANTED 33
+
 // The broker's answer to p2pgate_terminal_group. Fields: cause: the broker's status code, 200 if it has the group on disk.
 #define P2PGATE_EVENT_GROUP_ANSWERED 40
 
