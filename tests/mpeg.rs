@@ -301,6 +301,7 @@ fn stream_type(codec: Codec) -> u8 {
 }
 
 /// What the bytes of `stream` are in packets, in which they have these `places`.
+#[cfg(feature = "nal")]
 fn in_packets(stream: &nal::Stream, said: &[Part], places: &[usize]) -> Vec<Part> {
     let mut parts = stream.parts();
     let mut start = 0;
