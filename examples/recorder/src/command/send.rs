@@ -57,8 +57,8 @@ impl Report {
                 "direct_sealed": self.direct_sealed,
                 "relay_sealed": self.relay_sealed,
                 "deposited": self.deposited,
-                "tunnel": self.tunnel,
             },
+            "tunnel": self.tunnel,
             "pictures": { "i": self.pictures.i, "p": self.pictures.p, "b": self.pictures.b },
             "seconds": self.seconds,
         })
