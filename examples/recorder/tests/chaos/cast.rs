@@ -2,39 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use p2pgate_broker::{Options, Server};
-
 use crate::common::{Stage, eventually};
+use crate::process::Broker;
 use crate::rounds::Dice;
-
-/// Names the data folder that this test program is to serve, as a broker, instead of testing; cargo gives a package's tests only that package's programs.
-const SERVE: &str = "P2PGATE_TEST_SERVE";
-/// And where.
-const LISTEN: &str = "P2PGATE_TEST_LISTEN";
-
-/// In the broker's process: serves until whoever started it is gone. Elsewhere `false`.
-pub fn serve_if_asked() -> bool {
-    let Some(data) = std::env::var_os(SERVE) else { return false };
-    let mut options = Options::new(data);
-    options.listen = std::env::var(LISTEN).unwrap().parse().unwrap();
-    // The one before may be dying still.
-    let server = eventually(|| Server::bind(options.clone()).ok());
-    println!("listening {}", server.local_addr());
-    let stop = server.stop_handle();
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().read(&mut [0]);
-        stop.stop();
-    });
-    server.run().unwrap();
-    true
-}
 
 /// What a receiving recorder has said that it received, over all its lives.
 type Said = Arc<Mutex<Vec<PathBuf>>>;
@@ -42,7 +18,7 @@ type Said = Arc<Mutex<Vec<PathBuf>>>;
 pub struct Cast {
     pub stage: Stage,
     pub dice: Dice,
-    broker: Option<Child>,
+    broker: Option<Broker>,
     /// By name.
     receivers: HashMap<&'static str, (Child, Said)>,
     rounds: u64,
@@ -79,22 +55,9 @@ impl Cast {
     /// Starts the broker or a receiver, and waits until it is ready.
     pub fn start(&mut self, name: &'static str) {
         if name == "broker" {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "serve", "--nocapture"])
-                .env(SERVE, self.stage.path("broker"))
-                .env(LISTEN, self.stage.address.to_string())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            let address: SocketAddr = lines
-                .find_map(|line| Some(line.ok()?.split_once("listening ")?.1.parse().unwrap()))
-                .expect("the broker serves");
-            // The harness around it says after a minute that this takes long, and must be able to.
-            std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+            let address = self.stage.address;
+            self.broker = Some(Broker::start_with(&mut self.stage, &address.to_string(), &[]));
             assert_eq!(address, self.stage.address);
-            self.broker = Some(child);
             return;
         }
         let said = self.receivers.remove(name).map(|(_, said)| said).unwrap_or_default();
@@ -129,7 +92,7 @@ impl Cast {
     /// `kill -9`
     pub fn kill(&mut self, name: &'static str) {
         let child = match name {
-            "broker" => self.broker.as_mut(),
+            "broker" => self.broker.as_mut().map(|broker| &mut broker.child),
             name => self.receivers.get_mut(name).map(|(child, _)| child),
         };
         let child = child.unwrap();
@@ -191,7 +154,7 @@ impl Cast {
 
 impl Drop for Cast {
     fn drop(&mut self) {
-        for child in self.receivers.values_mut().map(|(child, _)| child).chain(&mut self.broker) {
+        for child in self.receivers.values_mut().map(|(child, _)| child) {
             let _ = child.kill();
             let _ = child.wait();
         }

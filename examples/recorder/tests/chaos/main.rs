@@ -8,9 +8,11 @@
 mod cast;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/process.rs"]
+mod process;
 mod rounds;
 
-use cast::{Cast, serve_if_asked};
+use cast::Cast;
 use rounds::{Figures, Kind, round};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +25,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn serve() {
-    if serve_if_asked() {
+    if process::serve() {
         return;
     }
     // Here: without a kill, every kind arrives, and nothing is sent twice.
