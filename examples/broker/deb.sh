@@ -8,7 +8,7 @@ command -v dpkg-deb >/dev/null || { echo "deb.sh: dpkg-deb is missing: apt-get i
 
 out=$(cd "$out" && pwd)
 cd "$here/../.."
-${CARGO:-cargo} build --release -p p2pgate-broker
+${CARGO:-cargo} build --release -p p2pgate-broker -p p2pgate-recorder --bin p2pgate-broker
 version=$(${CARGO:-cargo} pkgid -p p2pgate-broker | sed 's/.*[#@]//')
 program=${CARGO_TARGET_DIR:-target}/release/p2pgate-broker
 

@@ -17,7 +17,7 @@ try() { # TARGET CROSS QEMU
     machine=$(readelf -h "$prefix/recorder" | grep Machine:)
     echo "$1: ${machine##*: }"
     P2PGATE_C_RECORDER="$3 -L /usr/$2 $prefix/recorder" cargo test --quiet --manifest-path "$root/Cargo.toml" \
-        -p p2pgate-recorder --test c_recorder
+        --workspace --test c_recorder
 }
 
 try armv7-unknown-linux-gnueabihf arm-linux-gnueabihf qemu-arm

@@ -8,7 +8,8 @@ root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 
 if [ "${1:-}" != in-its-own-network ]; then
-    cargo build --quiet --manifest-path "$root/Cargo.toml" -p p2pgate-broker -p p2pgate-recorder
+    # As the tests build them, so that nothing is built twice.
+    cargo test --quiet --manifest-path "$root/Cargo.toml" --workspace --no-run --test process --test c_recorder
     "$root/ffi/install.sh" --prefix "$target/lwip" --static-only
     make -C "$here" --always-make --no-print-directory PKG_CONFIG_PATH="$target/lwip/lib/pkgconfig" STATIC=1 PROGRAM="$target/lwip/recorder_lwip" lwip
     if [ "$(id -u)" = 0 ]; then exec unshare -n "$0" in-its-own-network; fi

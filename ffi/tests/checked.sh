@@ -4,11 +4,11 @@
 set -eu
 cd "$(dirname "$0")/../.."
 checks="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-CC=clang CFLAGS="$checks" cargo test --quiet -p p2pgate-ffi --test abi
-P2PGATE_RUN="valgrind --quiet --error-exitcode=99 --leak-check=full" cargo test --quiet -p p2pgate-ffi --test abi
+CC=clang CFLAGS="$checks" cargo test --quiet --workspace --test abi
+P2PGATE_RUN="valgrind --quiet --error-exitcode=99 --leak-check=full" cargo test --quiet --workspace --test abi
 
 # Built beforehand: with these variables around it cargo would build SQLite so as well.
 prefix=${CARGO_TARGET_DIR:-$PWD/target}/checked
 ffi/install.sh --prefix "$prefix" --static-only
 make -C examples/c --always-make --no-print-directory CC=clang CFLAGS="$checks" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" STATIC=1 PROGRAM="$prefix/recorder"
-P2PGATE_C_RECORDER="$prefix/recorder" cargo test --quiet -p p2pgate-recorder --test c_recorder
+P2PGATE_C_RECORDER="$prefix/recorder" cargo test --quiet --workspace --test c_recorder

@@ -8,7 +8,8 @@ root=$(cd "$here/../../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 
 if [ "${1:-}" != in-its-own-network ]; then
-    cargo build --quiet --manifest-path "$root/Cargo.toml" -p p2pgate-broker -p p2pgate-recorder
+    # As the tests build them, so that nothing is built twice.
+    cargo test --quiet --manifest-path "$root/Cargo.toml" --workspace --no-run --test process --test c_recorder
     if [ "$(id -u)" = 0 ]; then exec unshare -nm "$0" in-its-own-network; fi
     exec unshare -rnm "$0" in-its-own-network
 fi
