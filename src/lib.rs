@@ -6,7 +6,7 @@
 
 #[cfg(feature = "broker")]
 extern crate alloc;
-#[cfg(any(test, feature = "std"))]
+#[cfg(any(test, feature = "std", p2pgate_worlds))]
 extern crate std;
 
 #[cfg(feature = "broker")]

@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 /// The largest record that the broker takes: a text of [`crate::message::MAX_BYTES`], padded and sealed.
 pub(super) const MAX_RECORD: MaxRecord =
@@ -180,6 +180,20 @@ impl Connection {
         self.state = State::Unproven(Box::new(Secured { transport, key }));
         Ok(())
     }
+
+    /// Seals a text where it waits to be sent, with `most` bytes in all; `false` if that can't be.
+    fn queue(&mut self, text: &[u8], most: usize) -> bool {
+        let (start, needed) = (self.output.len(), Transport::sealed_length(text.len()));
+        let mut output = core::mem::take(&mut self.output);
+        let sealed = self.secured().is_some_and(|secured| {
+            let fits = text.len() <= secured.transport.max_payload() && start + needed <= most;
+            output.resize(if fits { start + needed } else { start }, 0);
+            fits && secured.transport.seal(text, &mut output[start..]).is_ok()
+        });
+        output.truncate(if sealed { start + needed } else { start });
+        self.output = output;
+        sealed
+    }
 }
 
 /// The connections, and the way out to them and to the process. Apart from the rest, so that a message may borrow from that.
@@ -205,20 +219,20 @@ impl Net {
 
     /// The same; `false` if the other side takes no record as large, or doesn't read.
     pub fn try_send(&mut self, id: ConnectionId, message: &Message<'_>) -> bool {
+        let most = self.max_output;
         let Some(connection) = self.connections.get_mut(&id) else { return true };
-        let start = connection.output.len();
-        let Some(secured) = connection.secured() else { return true };
-        let mut text = Zeroizing::new([0; MAX_TEXT]);
-        let Ok(length) = message.encode(&mut *text) else { return false };
-        let needed = Transport::sealed_length(length);
-        if length > secured.transport.max_payload() || start + needed > self.max_output {
-            return false;
+        if connection.secured().is_none() {
+            return true;
         }
-        let mut record = Zeroizing::new([0; MAX_TEXT + 128]);
-        let Ok(sealed) = secured.transport.seal(&text[..length], &mut record[..needed]) else { return false };
-        connection.output.extend_from_slice(&record[..sealed]);
-        self.announce(id);
-        true
+        let mut text = [0; MAX_TEXT];
+        let encoded = message.encode(&mut text).ok();
+        let queued = encoded.is_some_and(|length| connection.queue(&text[..length], most));
+        // No more than was written: wiping takes longer than all else here.
+        text[..encoded.unwrap_or(MAX_TEXT)].zeroize();
+        if queued {
+            self.announce(id);
+        }
+        queued
     }
 
     /// Tells the process that there is something to send.

@@ -25,6 +25,8 @@ mod noise;
 mod part;
 mod preamble;
 mod record;
+#[cfg(p2pgate_worlds)]
+mod remembered;
 mod transport;
 
 #[cfg(test)]

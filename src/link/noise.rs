@@ -59,16 +59,31 @@ impl DH for X25519 {
     }
 
     fn pubkey(key: &Self::Key) -> Self::Pubkey {
-        // By the ladder that `dh` has already: the faster way with tables is more code, and twice the stack.
-        let base = x25519_dalek::PublicKey::from(x25519_dalek::X25519_BASEPOINT_BYTES);
-        StaticSecret::from(key.0).diffie_hellman(&base).to_bytes()
+        #[cfg(p2pgate_worlds)]
+        return super::remembered::public_key(&key.0);
+        #[cfg(not(p2pgate_worlds))]
+        public_key(&key.0)
     }
 
     fn dh(key: &Self::Key, public: &Self::Pubkey) -> Result<Self::Output, ()> {
-        let shared = StaticSecret::from(key.0).diffie_hellman(&(*public).into());
-        // An all-zero result (RFC 7748, section 6.1) would let whoever sent a low-order point know the key.
-        if shared.was_contributory() { Ok(Secret(*shared.as_bytes())) } else { Err(()) }
+        #[cfg(p2pgate_worlds)]
+        let shared = super::remembered::shared_secret(&key.0, public);
+        #[cfg(not(p2pgate_worlds))]
+        let shared = shared_secret(&key.0, public);
+        shared.ok_or(())
     }
+}
+
+pub(super) fn public_key(key: &[u8; 32]) -> [u8; 32] {
+    // By the ladder that `shared_secret` has already: the faster way with tables is more code, and twice the stack.
+    let base = x25519_dalek::PublicKey::from(x25519_dalek::X25519_BASEPOINT_BYTES);
+    StaticSecret::from(*key).diffie_hellman(&base).to_bytes()
+}
+
+pub(super) fn shared_secret(key: &[u8; 32], public: &[u8; 32]) -> Option<Secret<32>> {
+    let shared = StaticSecret::from(*key).diffie_hellman(&(*public).into());
+    // An all-zero result (RFC 7748, section 6.1) would let whoever sent a low-order point know the key.
+    shared.was_contributory().then(|| Secret(*shared.as_bytes()))
 }
 
 /// Noise's cipher `AESGCM`: AES-256-GCM, nonce = 32 zero bits and the counter, big-endian.

@@ -4,6 +4,7 @@ use super::app::{Job, Receiving};
 use super::model::Listed;
 use super::net::{BUFFER, End, PipeId};
 use super::plan::Fault;
+use super::rng::Rng;
 use super::world::{Happening, World};
 use p2pgate::broker::digest_of_ticket;
 use p2pgate::identifier::Identifier;
@@ -124,10 +125,10 @@ impl World {
 
     /// A new device under the identifier, with a ticket of the operator's.
     pub fn commission(&mut self, index: usize) {
-        let secret = self.chance.bytes();
         let ticket = format!("ticket {} {}", index, self.chance.below(1 << 40));
-        let seed = self.chance.bytes();
         let device = &mut self.devices[index];
+        let mut own = Rng::of_device(index, device.life);
+        let (secret, seed) = (own.bytes(), own.bytes());
         device.secret = secret;
         device.disk = Disk { seed, ..Disk::default() };
         device.ticket = Some(ticket.clone());
@@ -143,7 +144,8 @@ impl World {
             return;
         }
         self.note(|| format!("{} starts", self.devices[index].name));
-        let (entropy, now, broker_key) = (self.chance.bytes(), self.clock(index), self.host.key);
+        let entropy = Rng::of_device(index, self.devices[index].life).bytes();
+        let (now, broker_key) = (self.clock(index), self.host.key);
         let suites = [Suite::Aes128CtrHmacSha256_80, Suite::Aes128GcmSha256_128];
         let suite = suites[self.chance.index(2)];
         let device = &mut self.devices[index];

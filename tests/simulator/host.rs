@@ -2,6 +2,7 @@
 
 use super::net::{End, PipeId};
 use super::plan::Fault;
+use super::rng::Rng;
 use super::store::Store;
 use super::world::{Happening, World};
 use p2pgate::broker::{
@@ -12,6 +13,8 @@ use p2pgate::message::DepositId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub const SECRET: [u8; 32] = [9; 32];
+/// No device's number.
+const BROKER: usize = 1_000;
 
 /// What the store thread has before it.
 enum Work {
@@ -41,8 +44,8 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn new(config: Config, entropy: [u8; 32]) -> Self {
-        let secret = SecretKey::new(SECRET);
+    pub fn new(config: Config) -> Self {
+        let (secret, entropy) = (SecretKey::new(SECRET), Rng::of_device(BROKER, 0).bytes());
         Self {
             key: secret.public_key(),
             broker: Some(Broker::new(config.clone(), secret, entropy)),
@@ -332,7 +335,7 @@ impl World {
             return;
         }
         self.note(|| "the broker starts".into());
-        let (entropy, clock) = (self.chance.bytes(), self.broker_clock());
+        let (entropy, clock) = (Rng::of_device(BROKER, self.host.life).bytes(), self.broker_clock());
         let config = self.host.config.clone();
         self.model.broker_started(&self.host.store, self.now);
         self.host.broker = Some(self.host.store.start(config, SecretKey::new(SECRET), entropy, clock));

@@ -12,6 +12,12 @@ impl Rng {
         start
     }
 
+    /// The keys and entropy of a device in one of its lives: the same in all worlds, so that what X25519 gives is known already
+    /// (`src/link/remembered.rs`). What happens in a world doesn't hang on them.
+    pub fn of_device(index: usize, life: u32) -> Self {
+        Self::new(index as u64, u64::from(life))
+    }
+
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

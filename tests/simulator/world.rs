@@ -106,7 +106,7 @@ fn config(plan: &Plan) -> Config {
 
 impl World {
     pub fn new(plan: Plan) -> Self {
-        let mut chance = Rng::new(plan.seed, 3);
+        let chance = Rng::new(plan.seed, 3);
         let config = config(&plan);
         let count = plan.terminals();
         let talks = std::env::var_os("P2PGATE_TALK").is_some();
@@ -114,7 +114,7 @@ impl World {
             now: 1_000,
             queue: BTreeMap::new(),
             order: 0,
-            host: Host::new(config, chance.bytes()),
+            host: Host::new(config),
             devices: Vec::new(),
             net: Net::default(),
             model: Model::default(),
