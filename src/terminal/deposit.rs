@@ -3,6 +3,7 @@
 use super::event::{ClosedCause, Denied, Event, LinkId, SessionId, TransferFailure};
 use super::lanes::FrameError;
 use super::machine::Machine;
+use super::peers::Peers;
 use super::session::{
     Depositing, Keys, Lane, LaneState, Open, Phase, Session, Stage, Transfer, TransferState, Via, Work,
 };
@@ -194,6 +195,11 @@ impl Machine<'_> {
         let Stage::Part { keys, running, pending } = &mut transfer.stage else {
             return Err(FrameError::NoLane);
         };
+        // Since the broker told to send it, another session or a person may have pinned another key.
+        if !Peers::new(self.places, &mut self.core.book).key_fits(callee.as_str(), key) {
+            self.deny(at, Denied::KeyChanged, None);
+            return Err(FrameError::NoLane);
+        }
         let short = depositing.open && transfer.offset - depositing.start < MIN_PART;
         if short || (depositing.open && pending.is_some()) {
             return Err(FrameError::NotYet);
@@ -291,20 +297,24 @@ impl Machine<'_> {
 
     fn deposited(&mut self, at: usize, deposit: DepositId) {
         let session = self.id(at);
-        self.pin_callee(at);
+        if !self.pin_callee(at) {
+            return self.deny(at, Denied::KeyChanged, None);
+        }
         self.core.emit(Event::Deposited { session, deposit });
         self.finish(at, ClosedCause::OtherEnd);
     }
 
-    /// What was sealed to a key once is the callee's from then on.
-    fn pin_callee(&mut self, at: usize) {
+    /// What was sealed to a key once is the callee's from then on; `false`: it has another already.
+    fn pin_callee(&mut self, at: usize) -> bool {
         let grant = &self.sessions[at].grant;
-        let (peer, key) = (grant.peer.clone(), grant.key);
-        if let (Some(peer), Some(key)) = (peer, key)
-            && self.peers().pin(&peer, &key) == Ok(true)
-        {
+        let (Some(peer), Some(key)) = (grant.peer.clone(), grant.key) else { return true };
+        if !self.peers().key_fits(peer.as_str(), &key) {
+            return false;
+        }
+        if self.peers().pin(&peer, &key) == Ok(true) {
             self.persist();
         }
+        true
     }
 
     /// The deposit's session is over; what is kept stays, and the next deposit of the same goes on behind it.

@@ -5,7 +5,7 @@ use crate::{count, heard_pair, pair, recording, said};
 use p2pgate::broker::Config as BrokerConfig;
 use p2pgate::load::LoadGate;
 use p2pgate::message::{Denial, DepositId};
-use p2pgate::terminal::{Denied, Event, SessionId, TransferFailure};
+use p2pgate::terminal::{Change, Denied, Event, SessionId, TransferFailure};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -157,6 +157,28 @@ fn m19_a_callee_with_another_key_than_the_pinned_one_gets_nothing() {
     let session = world.call(0, 1);
     let denial = Event::Denied { session, denial: Denied::KeyChanged, retry_after: None };
     assert!(world.events(0).contains(&denial), "{:?}", world.events(0));
+}
+
+#[test]
+fn m20_a_key_that_was_pinned_before_the_first_part_counts_for_the_deposit() {
+    let mut world = heard_pair(BrokerConfig::default());
+    lose(&mut world, 1);
+    world.nodes[0].deposit = of(&recording(1_000));
+    world.clear(0);
+    let now = world.now;
+    let callee = world.nodes[1].identifier.clone();
+    let session = world.nodes[0].terminal.call(&callee, now).unwrap();
+    // The broker has said that the deposit may come: its lane is being opened.
+    let opens = |event: &Event| matches!(event, Event::Connect { .. });
+    while !world.events(0).iter().any(opens) {
+        assert!(world.step());
+    }
+    let other = p2pgate::link::SecretKey::new([77; 32]).public_key();
+    let entry = [(callee, Some(other))];
+    world.nodes[0].terminal.permit(&Change::Change { add: &entry, delete: &[] }).unwrap();
+    world.settle();
+    assert_eq!(count(&world, 0, Event::Denied { session, denial: Denied::KeyChanged, retry_after: None }), 1);
+    assert!(world.shelf.files.values().all(Vec::is_empty), "nothing was sealed to the other key");
 }
 
 /// Replaces the value of a line in texts that start so.
