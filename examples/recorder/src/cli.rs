@@ -157,7 +157,7 @@ pub struct Receive {
     /// domain name when somebody calls
     #[arg(long, value_name = "ADDR", value_parser = parse_announce)]
     pub announce: Option<Announce>,
-    /// Have the router open a port for callers from outside (UPnP IGD), and tell them of it; it is closed again within an hour
+    /// Have the router open a port for callers from outside (PCP, NAT-PMP or UPnP), and tell them of it; it is closed at the end, or within an hour
     #[arg(long, conflicts_with = "announce")]
     pub map_port: bool,
     /// Be busy from this processor load on, in per cent; 0 = always busy [default: busy by sessions only]

@@ -1,5 +1,7 @@
 //! `receive`: takes callers, and what they send, until it is ended.
 
+mod signals;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -34,6 +36,8 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Receives until `--once` is done or the process is ended.
 pub fn run(arguments: &Receive) -> Result<(), Failure> {
+    // Whoever was told of this recorder is told that it goes: players at home, the router.
+    let ended = (arguments.map_port || arguments.serve.is_wanted()).then(signals::heed).transpose()?;
     let mut receiver = ReceiveLoop::start(arguments)?;
     say!("ready {} {}", receiver.address, receiver.name);
     for line in receiver.serving.iter().flat_map(Serving::lines) {
@@ -46,6 +50,11 @@ pub fn run(arguments: &Receive) -> Result<(), Failure> {
             if arguments.once {
                 return receiver.finish(session);
             }
+        }
+        if let Some(signal) = ended.as_ref().and_then(signals::Ended::by) {
+            drop(receiver);
+            // As a shell tells of a process that a signal has ended.
+            std::process::exit(128 + signal);
         }
     }
 }
@@ -129,7 +138,6 @@ fn serve(arguments: &Receive, identity: &Identity) -> Result<Serving, Failure> {
         at: arguments.serve,
         device: Device::of(&identity.secret.public_key()),
         limits: serve::Limits::default(),
-        signals: true,
     })
 }
 
@@ -237,8 +245,10 @@ impl ReceiveLoop {
         let Some(news) = self.mapping.as_ref().and_then(Mapping::news) else { return };
         let mut addresses = vec![self.address];
         match news {
-            News::Mapped { outside, inside } => {
-                self.inbox.bars.say(&format!("callers from outside reach this recorder at {outside}"));
+            News::Mapped { outside, inside, way } => {
+                self.inbox
+                    .bars
+                    .say(&format!("callers from outside reach this recorder at {outside} ({way})"));
                 addresses.insert(0, outside);
                 if self.address.ip().is_unspecified() {
                     addresses.push(inside);
