@@ -49,8 +49,6 @@ pub enum News {
     Mapped {
         /// Where callers from outside reach this recorder.
         outside: SocketAddr,
-        /// Where those inside do.
-        inside: SocketAddr,
         /// How the router was asked.
         way: Way,
     },
@@ -125,7 +123,7 @@ fn keep(port: NonZeroU16, gateways: &gateway::Asker, tell: &Sender<News>, ended:
     loop {
         let (news, rest) = match ask(port, gateways, open.as_ref()) {
             Ok(now) => {
-                let news = News::Mapped { outside: now.outside, inside: now.inside, way: now.way() };
+                let news = News::Mapped { outside: now.outside, way: now.way() };
                 // Renewed in the middle of its time, as RFC 6886 section 3.3 and RFC 6887 section 11.2.1 have it.
                 let rest = (now.lease / 2).clamp(SOONEST, RENEWAL);
                 open = Some(now);

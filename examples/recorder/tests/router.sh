@@ -143,6 +143,14 @@ send
 grep -q '"relay_sealed":530432' "$work/report"
 end
 
+# Who is at home too comes straight: by the address at home, which the broker never sees.
+home init --state "$work/kitchen" --id kitchen --broker "$address" --broker-key "$key" --ticket "$(enrol kitchen)"
+home allow --state "$work/home" --add kitchen
+receive
+home send --state "$work/kitchen" --to home "$card" --as public --json >"$work/report"
+grep -q '"direct_clear":530432' "$work/report"
+end
+
 # A router that opens no port is told of, and the tunnel is there as before.
 receive --map-port
 await "$work/home.log" 'come through the broker until'
@@ -150,7 +158,7 @@ send
 grep -q '"relay_sealed":530432' "$work/report"
 end
 
-received=2
+received=3
 for way in PCP NAT-PMP UPnP; do
     route_by $way
     receive --map-port

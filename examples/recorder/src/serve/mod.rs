@@ -233,7 +233,7 @@ fn own_addresses(address: IpAddr) -> Vec<Ipv4Addr> {
 }
 
 /// Whether an address is one of a house's own networks, or this machine's.
-fn is_private(address: IpAddr) -> bool {
+pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_private() || address.is_link_local() || address.is_loopback(),
         IpAddr::V6(address) => {
