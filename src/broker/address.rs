@@ -1,10 +1,11 @@
 //! The addresses that terminals gave (M23, V1, V8).
 
 use super::Name;
+use super::limits::source_of;
 use crate::message::{Address, Candidate, Candidates, Host, MAX_CANDIDATES};
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::str::FromStr;
 
 /// A terminal's address, port and further candidates, as it gave them.
@@ -25,6 +26,13 @@ struct Endpoint {
 impl Endpoint {
     fn is_open(&self) -> bool {
         matches!(Host::parse(&self.host), Some(Host::Ip(address)) if address.is_unspecified())
+    }
+
+    /// Where it is, if it is no name: `source` stands for what is unspecified.
+    fn at(&self, source: IpAddr) -> Option<SocketAddr> {
+        let Some(Host::Ip(address)) = Host::parse(&self.host) else { return None };
+        let address = if address.is_unspecified() { source } else { address };
+        Some(SocketAddr::new(address.to_canonical(), self.port))
     }
 }
 
@@ -60,6 +68,28 @@ impl StoredAddress {
             endpoint.host = text_of(Host::Ip(source.to_canonical()));
         }
         self
+    }
+
+    /// The addresses in it that are those of whoever has the terminal's control link, by its source.
+    pub(super) fn within(&self, source: IpAddr) -> Vec<SocketAddr> {
+        let mut found: Vec<SocketAddr> = Vec::new();
+        for address in self.endpoints.iter().filter_map(|endpoint| endpoint.at(source)) {
+            let own = source_of(address) == source_of(SocketAddr::new(source, 0));
+            if own && address.port() != 0 && !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        found
+    }
+
+    /// Takes addresses out. `false` if nothing is left: then it is the callee's end of a tunnel only.
+    pub(super) fn remove(&mut self, addresses: &[SocketAddr], source: IpAddr) -> bool {
+        self.endpoints.retain(|endpoint| !endpoint.at(source).is_some_and(|at| addresses.contains(&at)));
+        let left = !self.endpoints.is_empty();
+        if !left {
+            *self = Self::of_ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        }
+        left
     }
 
     /// The domain names in it, each once (V3).

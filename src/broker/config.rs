@@ -1,10 +1,14 @@
 //! The broker's limits.
 
+use crate::link::MaxRecord;
+
 /// What the broker allows. Every limit has a safe default; see [`Config::default`].
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The most payload bytes that a relay lane may be asked for (P9).
     pub max_transfer: u64,
+    /// The most bytes that one terminal may have relayed in a day, sent and received, from its first lane on; `None`: any number. In memory only.
+    pub relay_bytes_per_day: Option<u64>,
     /// Whether lanes go through the broker. `false` is a system without relay (V14).
     pub relay: bool,
     /// Leaves the causes out of denials and refusals (V6).
@@ -13,6 +17,8 @@ pub struct Config {
     pub grant_lifetime_ms: u64,
     /// How long a callee may take to answer M15 (P6, P7), and to acknowledge M12.
     pub status_deadline_ms: u64,
+    /// How long a callee's address may take to answer a connection before the caller is told of it (P7, V11). `None`: it is not tried.
+    pub reach_deadline_ms: Option<u64>,
     /// How long a connection may take from its start to the answered HELLO.
     pub handshake_deadline_ms: u64,
     /// A control link without a record for so long is closed. Terminals send PING every 30 s.
@@ -23,6 +29,9 @@ pub struct Config {
     pub session_ms: u64,
     /// A grant ends once both of its parties have had no control link for so long.
     pub absent_ms: u64,
+    /// The largest record of a control link that the broker takes, at most [`MAX_RECORD`](super::MAX_RECORD); links keep theirs. Terminals say what is longer in
+    /// several messages.
+    pub max_record: MaxRecord,
     /// Connections of all kinds.
     pub max_connections: usize,
     /// The same from one source: an IPv4 address or an IPv6 /64.
@@ -83,21 +92,24 @@ pub struct Config {
     pub max_output: usize,
 }
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             max_transfer: 1 << 30,
+            relay_bytes_per_day: None,
             relay: true,
             deny_without_cause: false,
             grant_lifetime_ms: 60_000,
             status_deadline_ms: 5_000,
+            reach_deadline_ms: None,
             handshake_deadline_ms: 10_000,
             idle_ms: 90_000,
             token_lifetime_ms: 30_000,
             session_ms: DAY_MS,
             absent_ms: 60_000,
+            max_record: super::MAX_RECORD,
             max_connections: 16_384,
             max_connections_per_source: 4_096,
             max_handshakes: 1_024,

@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use zeroize::Zeroize;
 
-/// The largest record that the broker takes: a text of [`crate::message::MAX_BYTES`], padded and sealed.
-pub(super) const MAX_RECORD: MaxRecord =
+/// The largest record that a broker takes: a text of [`crate::message::MAX_BYTES`], padded and sealed.
+pub const MAX_RECORD: MaxRecord =
     match MaxRecord::new((Transport::sealed_length(crate::message::MAX_BYTES) - 2) as u16) {
         Some(max) => max,
         None => MaxRecord::MAX,
@@ -154,6 +154,11 @@ impl Connection {
         }
     }
 
+    /// The largest record that comes now.
+    pub fn max_record(&mut self) -> MaxRecord {
+        self.secured().map_or(MaxRecord::MIN, |secured| secured.transport.max_record())
+    }
+
     pub fn session(&mut self) -> Option<&mut Session> {
         match &mut self.state {
             State::Open(session) => Some(session),
@@ -166,10 +171,11 @@ impl Connection {
         &mut self,
         key: &SecretKey,
         ephemeral: [u8; 32],
+        max_record: MaxRecord,
         record: &mut [u8],
     ) -> Result<(), HandshakeError> {
         let State::Handshake(preamble) = &self.state else { return Err(HandshakeError::OutOfTurn) };
-        let responder = Handshake::control_responder(preamble, key, MAX_RECORD, ephemeral);
+        let responder = Handshake::control_responder(preamble, key, max_record.min(MAX_RECORD), ephemeral);
         let mut handshake = responder.map_err(|_| HandshakeError::Malformed)?;
         handshake.read(record)?;
         let mut answer = [0; 2 + MaxRecord::MIN.get() as usize];

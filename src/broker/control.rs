@@ -69,7 +69,10 @@ impl Broker {
             Message::Transfer(transfer) => return self.transfer(id, &transfer, now),
             Message::Tunnel(tunnel) => return self.tunnel(id, &tunnel, now),
             Message::Release(release) => return self.released(id, &release.handle),
-            Message::Ping(ping) => return self.answer(id, StatusCode::Done, "Alive.", ping.transaction),
+            Message::Ping(ping) => {
+                self.answer(id, StatusCode::Done, "Alive.", ping.transaction);
+                return self.keep_frame(id, now);
+            }
             Message::Deposit(deposit) => return self.deposit(id, &deposit, now),
             Message::Collect(collect) => return self.collect(id, &collect, now),
             Message::Collected(collected) => return self.collected(id, &collected, now),
@@ -184,19 +187,24 @@ impl Broker {
             self.answer(earlier, StatusCode::Stale, "Another link of this terminal listens now.", None);
         }
         self.terminal_present(&identifier);
-        self.note_frame(&identifier, frame, now);
+        if let Some(terminal) = self.registry.get_mut(&identifier) {
+            terminal.frame = frame.or(terminal.frame);
+        }
+        self.keep_frame(id, now);
         self.deposits_at_hello(id, listen);
     }
 
-    /// The largest frame counts while the terminal is away, so it has to outlast a restart.
-    fn note_frame(&mut self, identifier: &Name, frame: Option<u32>, now: u64) {
+    /// The largest frame counts while the terminal is away, so it has to outlast a restart. What the store did not take is tried again with the next PING.
+    fn keep_frame(&mut self, link: ConnectionId, now: u64) {
         let limit = self.config.writes_per_minute;
-        let Some((terminal, frame)) = self.registry.get_mut(identifier).zip(frame) else { return };
-        if terminal.frame.replace(frame) == Some(frame) || terminal.writes.take(limit, now).is_err() {
+        let Some(session) = self.net.session(link) else { return };
+        let (identifier, key) = (session.identifier.clone(), session.secured.key);
+        let Some((terminal, frame)) = self.registry.get_mut(&identifier).zip(session.frame) else { return };
+        if terminal.stored_frame == Some(frame) || terminal.writes.take(limit, now).is_err() {
             return;
         }
-        let Some(key) = terminal.key else { return };
-        self.store(StoreOperation::SaveFrame { identifier: identifier.clone(), key, frame }, Pending::Frame);
+        let operation = StoreOperation::SaveFrame { identifier: identifier.clone(), key, frame };
+        self.store(operation, Pending::Frame { identifier, key, frame });
     }
 
     /// Displaces the link that has been silent for longest, if the terminal has as many as it may: likely it is dead.

@@ -4,6 +4,7 @@ use super::{ConnectionId, LogRecord, Name, RequestId, StoredAddress};
 use crate::link::PublicKey;
 use crate::message::{DepositId, Source};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 /// What the process has to do. Drain them after every call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +15,8 @@ pub enum Event {
     Close(ConnectionId),
     /// Do this durably, then call [`Broker::stored`](super::Broker::stored). The terminal is answered only then.
     Store(RequestId, StoreOperation),
-    /// Join the two connections, each of which has had its preamble taken off: what comes from one goes to the other.
+    /// Join the two connections, each of which has had its preamble taken off: what comes from one goes to the other. Once they have ended say
+    /// [`Broker::carried`](super::Broker::carried).
     Splice {
         /// One end.
         first: ConnectionId,
@@ -68,6 +70,14 @@ pub enum Event {
         request: RequestId,
         /// The terminal.
         identifier: Name,
+    },
+    /// Try to connect to each of these addresses, each [`Config::reach_deadline_ms`](super::Config::reach_deadline_ms) at most, close what connects without a
+    /// word, and say [`Broker::reached`](super::Broker::reached) of each (P7). The callee's control link comes from them.
+    Reach {
+        /// Which question this is.
+        request: RequestId,
+        /// At least one, at most five.
+        addresses: Vec<SocketAddr>,
     },
     /// For the log.
     Log(LogRecord),

@@ -253,7 +253,7 @@ impl Broker {
     }
 }
 
-const TAKEN: &str = "The name is a terminal's.";
+const TAKEN: &str = "The name is a terminal's, or looks like another's.";
 
 /// The form that ends a group.
 fn is_empty(change: &ListChange<message::List<'_>>) -> bool {

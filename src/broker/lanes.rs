@@ -6,7 +6,7 @@
 use super::connection::State;
 use super::grants::GrantId;
 use super::timers::Timer;
-use super::{Broker, ConnectionId, Event, Level, What};
+use super::{Broker, ConnectionId, Event, Level, Name, What};
 use crate::Secret;
 use crate::link::LaneToken;
 use alloc::collections::BTreeMap;
@@ -25,12 +25,22 @@ const SPARE_BYTES: u64 = 64 << 10;
 pub(super) struct Lanes {
     pairs: BTreeMap<PairId, Pair>,
     tokens: BTreeMap<TokenDigest, (PairId, usize)>,
+    /// Of the pairs that are joined, by their first connection.
+    charges: BTreeMap<ConnectionId, Charge>,
+}
+
+/// What counts for a pair's parties before it is known what it carries.
+#[derive(Clone)]
+pub(super) struct Charge {
+    pub parties: [Name; 2],
+    pub reserved: u64,
 }
 
 struct Pair {
     grant: GrantId,
     limit: u64,
     tunnel: bool,
+    charge: Charge,
     tokens: [TokenDigest; 2],
     ends: [End; 2],
     expires: u64,
@@ -59,6 +69,10 @@ impl Lanes {
     pub fn len(&self) -> usize {
         self.pairs.len()
     }
+
+    pub fn take_charge(&mut self, first: ConnectionId) -> Option<Charge> {
+        self.charges.remove(&first)
+    }
 }
 
 impl Broker {
@@ -72,13 +86,18 @@ impl Broker {
         let secrets = [self.entropy.draw(), self.entropy.draw()];
         let tokens = [digest(&secrets[0]), digest(&secrets[1])];
         let id = self.next_id();
-        self.grants.get_mut(grant)?.lanes.insert(id);
+        let granted = self.grants.get_mut(grant)?;
+        granted.lanes.insert(id);
+        let parties = [granted.caller.clone(), granted.callee.clone()];
+        let charge = Charge { parties, reserved: size.unwrap_or(0) };
+        self.recharge(&charge.parties, 0, charge.reserved, now);
         let limit = size.map_or(TUNNEL_BYTES, |size| size.saturating_mul(2).saturating_add(SPARE_BYTES));
         let expires = now.saturating_add(self.config.token_lifetime_ms);
         for (side, token) in tokens.into_iter().enumerate() {
             self.lanes.tokens.insert(token, (id, side));
         }
-        let pair = Pair { grant, limit, tunnel: size.is_none(), tokens, ends: [End::Due; 2], expires };
+        let pair =
+            Pair { grant, limit, tunnel: size.is_none(), charge, tokens, ends: [End::Due; 2], expires };
         self.lanes.pairs.insert(id, pair);
         self.timers.arm(expires, Timer::Pair(id));
         Some(secrets.map(Secret::new))
@@ -90,9 +109,11 @@ impl Broker {
         let Some(pair) = self.lanes.pairs.get_mut(&id) else { return false };
         pair.ends[side] = End::Here(connection);
         let (joined, limit, tunnel, expires) = (pair.joined(), pair.limit, pair.tunnel, pair.expires);
+        let charge = pair.charge.clone();
         self.settled(connection, State::Lane(id), u64::MAX);
         if let Some((first, second)) = joined {
             self.timers.disarm(expires, Timer::Pair(id));
+            self.lanes.charges.insert(first, charge);
             self.net.log(Level::Info, Some(connection), None, What::Joined { tunnel });
             self.net.events.push_back(Event::Splice { first, second, limit, tunnel });
         }
@@ -131,6 +152,8 @@ impl Broker {
             }
             Some(_) => {}
             None => {
+                let Charge { parties, reserved } = &pair.charge;
+                self.recharge(parties, *reserved, 0, 0);
                 for end in pair.ends {
                     if let End::Here(connection) = end {
                         self.net.close(connection);

@@ -102,6 +102,11 @@ pub enum What {
     ResolverDown,
     /// The resolver did not take an address, by this status.
     ResolverRefused(u16),
+    /// A callee's addresses were tried (P7).
+    Reached {
+        /// Each took the connection.
+        answered: bool,
+    },
     /// A query ended (P3).
     Query {
         /// Asked for.
@@ -203,6 +208,8 @@ impl fmt::Display for What {
             Self::ResolverRefused(code) => {
                 write!(f, "the address resolution server did not take the address, status {code}")
             }
+            Self::Reached { answered: true } => f.write_str("reach test: it answers at its address"),
+            Self::Reached { answered: false } => f.write_str("reach test: it does not answer at its address"),
             Self::Query { callee, outcome } => write!(f, "query for {callee}: {outcome}"),
             Self::Withdrawn { callee, cause } => write!(f, "grant for {callee} withdrawn: {cause}"),
             Self::LaneRefused(cause) => write!(f, "lane refused: {cause}"),

@@ -22,6 +22,8 @@ mod lanes;
 mod limits;
 mod log;
 mod query;
+mod quota;
+mod reach;
 mod registration;
 mod registry;
 mod relay;
@@ -32,6 +34,7 @@ mod timers;
 
 pub use address::{StoredAddress, StoredAddressError};
 pub use config::Config;
+pub use connection::MAX_RECORD;
 pub use event::{
     Counts, DepositNotice, DepositRecord, Event, Input, KeptPart, Next, StoreOperation, Stored, StoredDeposit,
 };
@@ -40,7 +43,7 @@ pub use resolver::Lease;
 
 use crate::entropy::Entropy;
 use crate::identifier::{Identifier, IdentifierError};
-use crate::link::{MaxRecord, Parsed, Preamble, PublicKey, Record, SecretKey, record};
+use crate::link::{Parsed, Preamble, PublicKey, Record, SecretKey, record};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -69,7 +72,7 @@ pub type RequestId = u64;
 pub type Name = Arc<str>;
 
 /// A buffer of so many bytes holds whatever [`Broker::handle_input`] needs at once.
-pub const MAX_INPUT: usize = 2 + connection::MAX_RECORD.get() as usize;
+pub const MAX_INPUT: usize = 2 + MAX_RECORD.get() as usize;
 
 /// A broker.
 pub struct Broker {
@@ -191,6 +194,7 @@ impl Broker {
     pub fn restore_frame(&mut self, identifier: &str, frame: u32) {
         if let Some(terminal) = self.registry.get_mut(identifier) {
             terminal.frame = deposits::frame_of(frame);
+            terminal.stored_frame = terminal.frame;
         }
     }
 
@@ -255,15 +259,12 @@ impl Broker {
 
     fn step(&mut self, id: ConnectionId, bytes: &mut [u8], now: u64) -> Step {
         let Some(connection) = self.net.connections.get_mut(&id) else { return Step::Closed };
-        let max = match &mut connection.state {
+        let max = match &connection.state {
             State::Closing => return Step::Closed,
             State::Lane(_) => return Step::Lane(0),
             State::DepositLane(_) => return Step::Deposit(0),
             State::Preamble => return self.preamble(id, bytes, now),
-            State::Handshake(_) | State::Greeting(_) => MaxRecord::MIN,
-            State::Unproven(_) | State::Enrolling(_) | State::Open(_) | State::Resolver(_) => {
-                connection::MAX_RECORD
-            }
+            _ => connection.max_record(),
         };
         let length = match record(bytes, max) {
             Ok(Record::NeedMore(_)) => return Step::NeedMore,
@@ -273,7 +274,7 @@ impl Broker {
         let record = &mut bytes[..length];
         if matches!(connection.state, State::Handshake(_)) {
             let ephemeral = self.entropy.draw();
-            if let Err(error) = connection.shake_hands(&self.key, ephemeral, record) {
+            if let Err(error) = connection.shake_hands(&self.key, ephemeral, self.config.max_record, record) {
                 return self.refuse(id, What::Handshake(error), now);
             }
             self.net.announce(id);
@@ -337,6 +338,7 @@ impl Broker {
                     self.sources.remove(&source);
                 }
             }
+            self.lanes.take_charge(connection);
             match gone.state {
                 State::Lane(pair) => self.lane_ended(pair, connection),
                 State::DepositLane(lane) => self.deposit_lane_ended(lane),
@@ -362,7 +364,7 @@ impl Broker {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Connection(connection) => self.connection_due(connection, now),
-                Timer::Query(query) => self.query_timed_out(query),
+                Timer::Query(query) => self.query_timed_out(query, now),
                 Timer::GrantEnd(grant) => self.withdraw(grant, "it has lasted for as long as a session may"),
                 Timer::GrantAbsent(grant) => self.release(grant),
                 Timer::Pair(pair) => self.end_lane(pair),

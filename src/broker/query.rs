@@ -11,6 +11,8 @@ use crate::message::{
     self, Accepted, CalleeAddress, CallerNotice, Denial, Denied, Message, SecretText, StatusQuery,
 };
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
 use zeroize::Zeroizing;
 
 pub(super) type QueryId = u64;
@@ -32,7 +34,7 @@ pub(super) struct Query {
     /// By which entry the callee permits the caller.
     by: Admission,
     /// Where the callee is, once that is found.
-    address: Option<StoredAddress>,
+    pub(super) address: Option<StoredAddress>,
     /// Its link, once it is asked.
     callee_link: Option<ConnectionId>,
     /// The number of the question that the resolver or the callee is to answer.
@@ -58,6 +60,34 @@ impl Query {
         self.address.take()
     }
 
+    /// [`Event::Reach`](super::Event::Reach) is out.
+    pub(super) fn reaches(&mut self, addresses: Vec<SocketAddr>) {
+        self.stage = Stage::Reaching { open: addresses, silent: Vec::new() };
+    }
+
+    /// An address is tried. `true` if it was the last one that was open.
+    pub(super) fn reached(&mut self, address: SocketAddr, answered: bool) -> bool {
+        let Stage::Reaching { open, silent } = &mut self.stage else { return false };
+        let Some(place) = open.iter().position(|it| *it == address) else { return false };
+        open.swap_remove(place);
+        if !answered {
+            silent.push(address);
+        }
+        open.is_empty()
+    }
+
+    /// The addresses that did not answer, or not yet.
+    pub(super) fn unreached(&mut self) -> Vec<SocketAddr> {
+        let Stage::Reaching { open, silent } = &mut self.stage else { return Vec::new() };
+        silent.append(open);
+        core::mem::take(silent)
+    }
+
+    /// Takes these out of what the caller is told. `false` if nothing is left.
+    pub(super) fn forget_addresses(&mut self, silent: &[SocketAddr], source: IpAddr) -> bool {
+        self.address.as_mut().is_some_and(|address| address.remove(silent, source))
+    }
+
     pub(super) fn is_looking_up(&self) -> bool {
         matches!(self.stage, Stage::LookingUp)
     }
@@ -68,6 +98,8 @@ enum Stage {
     Resolving,
     /// The address's domain names are being looked up.
     LookingUp,
+    /// The process tries these addresses of the callee (P7); those did not answer.
+    Reaching { open: Vec<SocketAddr>, silent: Vec<SocketAddr> },
     /// M15 is out.
     Status,
     /// M12 is out.
@@ -147,9 +179,10 @@ impl No {
         Self::new(Denial::NotFound, "the address resolution server did not answer", Some(RETRY_BUSY));
     const NAME_SILENT: Self =
         Self::new(Denial::NotFound, "the callee's domain name was not looked up in time", Some(RETRY_BUSY));
-    const OFFLINE: Self = Self::away("the callee is not connected", RETRY_OFFLINE);
+    pub(super) const OFFLINE: Self = Self::away("the callee is not connected", RETRY_OFFLINE);
     pub(super) const LEFT: Self = Self::away("the callee's connection ended", RETRY_OFFLINE);
     const UNHEARD: Self = Self::away("the callee takes no message as long as this", RETRY_BUSY);
+    pub(super) const UNREACHED: Self = Self::away("the callee does not answer at its address", RETRY_BUSY);
     const SILENT: Self = Self::away("the callee did not answer", RETRY_BUSY);
     const TOO_MANY: Self = Self::new(Denial::NotConnected, "too many queries at once", Some(RETRY_BUSY));
     const TOO_MANY_GRANTS: Self =
@@ -196,8 +229,9 @@ impl Broker {
             return Err(No::NOT_ITSELF);
         }
         let limit = self.config.queries_per_minute;
-        if let Some(terminal) = self.registry.get_mut(&caller) {
-            terminal.queries.take(limit, now).map_err(No::too_often)?;
+        let taken = self.registry.get_mut(&caller).map(|terminal| terminal.queries.take(limit, now));
+        if let Some(Err(wait)) = taken {
+            return Err(No::too_often(self.jittered(wait)));
         }
         if in_flight >= self.config.max_queries_per_link {
             return Err(No::TOO_MANY);
@@ -398,8 +432,14 @@ impl Broker {
         Ok(())
     }
 
+    /// Up to a quarter more seconds: those who were sent away together are not to come back together.
+    pub(super) fn jittered(&mut self, seconds: u32) -> u32 {
+        let [random] = self.entropy.draw::<1>();
+        seconds + (seconds / 4 + 1) * u32::from(random) / 256
+    }
+
     /// Whether both ends are still who they were, and the callee permits the caller.
-    fn may(&self, query: &Query) -> bool {
+    pub(super) fn may(&self, query: &Query) -> bool {
         self.registry.still_admits(&query.callee, &query.caller, &query.caller_key, &query.by)
             && self.registry.key_of(&query.callee) == Some(query.callee_key)
             && self.registry.key_of(&query.caller) == Some(query.caller_key)
@@ -449,8 +489,12 @@ impl Broker {
     }
 
     /// P7: no answer counts as not connected.
-    pub(super) fn query_timed_out(&mut self, id: QueryId) {
+    pub(super) fn query_timed_out(&mut self, id: QueryId, now: u64) {
         let no = match self.queries.get(&id).map(|query| &query.stage) {
+            Some(Stage::Reaching { .. }) => match self.reach_tested(id, now) {
+                Ok(()) => return,
+                Err(no) => no,
+            },
             Some(Stage::Resolving) => No::RESOLVER_SILENT,
             Some(Stage::LookingUp) => No::NAME_SILENT,
             _ => No::SILENT,

@@ -53,7 +53,12 @@ pub(super) enum Pending {
         transaction: Option<u32>,
     },
     /// Nobody waits for it.
-    Frame,
+    Unawaited,
+    Frame {
+        identifier: Name,
+        key: PublicKey,
+        frame: u32,
+    },
     DepositOpen {
         number: DepositNumber,
     },
@@ -93,6 +98,9 @@ impl Broker {
                 if self.registry.enrolled(&identifier, &key).is_some() {
                     self.list_stored(link, &identifier, revision, list, transaction, outcome);
                     self.register_waiting(&identifier);
+                    if outcome == Stored::Done {
+                        self.deposits_at_register(&identifier, now);
+                    }
                 }
             }
             Pending::Address { link, identifier, key, address, transaction } => {
@@ -115,7 +123,13 @@ impl Broker {
                 let done = outcome == Stored::Done;
                 self.address_stored(link, (identifier, address), transaction, done, now);
             }
-            Pending::Frame => {}
+            Pending::Unawaited => {}
+            Pending::Frame { identifier, key, frame } => {
+                let terminal = self.registry.enrolled(&identifier, &key);
+                if let Some(terminal) = terminal.filter(|_| outcome == Stored::Done) {
+                    terminal.stored_frame = Some(frame);
+                }
+            }
             Pending::DepositOpen { number } => self.deposit_opened(number, outcome, now),
             Pending::DepositKeep { number, part } => self.part_stored(number, &part, outcome, now),
             Pending::DepositEnd { number, notice, asker } => {
@@ -322,6 +336,7 @@ impl Broker {
     ) -> bool {
         let Some(terminal) = self.registry.get_mut(identifier) else { return false };
         let Err(wait) = terminal.writes.take(self.config.writes_per_minute, now) else { return true };
+        let wait = self.jittered(wait);
         let refused =
             Status { retry_after: Some(wait), ..status(StatusCode::TooOften, "Too often.", transaction) };
         self.net.send(link, &Message::Status(refused));

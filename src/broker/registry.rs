@@ -2,6 +2,7 @@
 
 use super::groups::{Admission, Group, Groups};
 use super::limits::Window;
+use super::quota::Relayed;
 use super::{ConnectionId, Name, RestoreError, StoredAddress, grants::GrantId};
 use crate::identifier;
 use crate::link::PublicKey;
@@ -20,8 +21,11 @@ pub(super) struct Terminal {
     pub revision: u64,
     pub list: List,
     pub address: Option<StoredAddress>,
-    /// The largest frame that it takes, if it knows deposits.
+    /// The largest frame that it takes, if it knows deposits, and the one that is on disk.
     pub frame: Option<u32>,
+    pub stored_frame: Option<u32>,
+    /// What goes through the broker for it.
+    pub relayed: Relayed,
     /// Its open control links, all of its key.
     pub links: Vec<ConnectionId>,
     pub listener: Option<ConnectionId>,
@@ -105,6 +109,10 @@ impl Registry {
     pub fn online(&self) -> impl Iterator<Item = (&Name, bool)> {
         let linked = self.terminals.iter().filter(|(_, terminal)| !terminal.links.is_empty());
         linked.map(|(name, terminal)| (name, terminal.listener.is_some()))
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Terminal> {
+        self.terminals.values()
     }
 
     pub fn get(&self, identifier: &str) -> Option<&Terminal> {

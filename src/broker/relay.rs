@@ -52,6 +52,7 @@ impl Broker {
         if grant.lanes.len() >= self.config.max_lanes_per_grant {
             return Err(TOO_MANY);
         }
+        self.within_quota(&asker, [&grant.caller, &grant.callee], transfer.size, now)?;
         self.issue_lane(id, Some(transfer.size), now).ok_or(NO_GRANT)
     }
 
@@ -85,6 +86,7 @@ impl Broker {
         if grant.lanes.len() >= self.config.max_lanes_per_grant {
             return Err(TOO_MANY);
         }
+        self.within_quota(&asker, [&grant.caller, &grant.callee], 0, now)?;
         // The link that acknowledged M12 has the session; the listener, if the terminal has lost that link since.
         let (asked, callee) = (grant.callee_link, grant.callee.clone());
         let terminal = self.registry.get(&callee).ok_or(NO_CALLEE)?;

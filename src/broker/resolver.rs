@@ -129,7 +129,7 @@ impl Broker {
         if let Some(resolver) = &mut self.resolver {
             resolver.forget(identifier);
             let operation = StoreOperation::SaveResolved { identifier: identifier.clone(), address: None };
-            self.store(operation, Pending::Frame);
+            self.store(operation, Pending::Unawaited);
         }
     }
 
@@ -266,7 +266,7 @@ impl Broker {
                 break;
             };
             resolver.forget(&name);
-            self.store(StoreOperation::SaveResolved { identifier: name, address: None }, Pending::Frame);
+            self.store(StoreOperation::SaveResolved { identifier: name, address: None }, Pending::Unawaited);
         }
         if let Some(resolver) = &mut self.resolver {
             resolver.armed = false;

@@ -80,8 +80,9 @@ impl Broker {
     /// [`disconnected`](Self::disconnected).
     pub fn resolver_dialled(&mut self, connection: ConnectionId, address: SocketAddr, now: u64) {
         let ephemeral = self.entropy.draw();
+        let max_record = self.config.max_record.min(MAX_RECORD);
         let Some(resolving) = &mut self.resolving else { return };
-        let mut handshake = Handshake::control_initiator(&self.key, &resolving.key, MAX_RECORD, ephemeral);
+        let mut handshake = Handshake::control_initiator(&self.key, &resolving.key, max_record, ephemeral);
         let deadline = now.saturating_add(self.config.handshake_deadline_ms);
         let mut opened = Connection::outgoing(address, deadline);
         if opened.open_handshake(&mut handshake).is_err() {
@@ -278,7 +279,7 @@ impl Broker {
         let query = self.queries.get_mut(&id).ok_or(No::LEFT)?;
         query.found(address, !names.is_empty());
         if names.is_empty() {
-            return self.ask_status(id, now);
+            return self.reach(id, now);
         }
         self.query_until(id, now.saturating_add(self.config.lookup_deadline_ms));
         self.net.events.push_back(Event::LookUp { request: id, names });
@@ -299,6 +300,6 @@ impl Broker {
         let query = self.queries.get_mut(&id).ok_or(No::LEFT)?;
         let address = query.take_address().and_then(|address| address.with_names(found));
         query.found(address.ok_or(No::NO_SUCH_NAME)?, false);
-        self.ask_status(id, now)
+        self.reach(id, now)
     }
 }

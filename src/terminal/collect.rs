@@ -3,7 +3,7 @@
 use super::IDLE_MS;
 use super::event::{ClosedCause, Event, TransferFailure};
 use super::machine::{Input, Machine};
-use super::peers::{Waiting, mark};
+use super::peers::{Peers, RestoreError, Waiting, mark};
 use super::session::{
     Collecting, Done, Keys, Open, Phase, Session, Stage, Transfer, TransferState, Via, Work,
 };
@@ -109,6 +109,21 @@ impl Machine<'_> {
         } else {
             self.collect_later(now);
         }
+    }
+
+    /// Takes over what another program of this device has stored. A collection that has lost its place to a deposit that is here already ends: nobody would
+    /// remember that it was done, and the broker tells of it again.
+    pub(super) fn adopt_pins(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
+        let sessions = &*self.sessions;
+        let collects = |deposit: &DepositId| sessions.iter().any(|it| it.collects() == Some(deposit));
+        let adopted = Peers::new(self.places, &mut self.core.book).adopt_pins(blob, &collects);
+        for at in 0..self.sessions.len() {
+            if self.sessions[at].collects().copied().is_some_and(|deposit| !self.peers().waits(&deposit)) {
+                self.close_lanes(at);
+                self.end_collecting(at, Some(TransferFailure::LaneLost), ClosedCause::OtherEnd);
+            }
+        }
+        adopted
     }
 
     // --- the lane ------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ where
     /// # Errors
     /// [`RestoreError`]; the keys before the damage, or as many as there is room for, are taken over.
     pub fn adopt_pins(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
-        self.machine().peers().adopt_pins(blob)
+        self.machine().adopt_pins(blob)
     }
 
     /// Writes the list, the pins and the list's number, at most [`blob_size`]`(PEERS)` bytes, and gives the length.

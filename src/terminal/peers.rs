@@ -6,6 +6,7 @@ pub(super) use waiting::{Waiting, depositors};
 
 use crate::identifier::Identifier;
 use crate::link::PublicKey;
+use crate::message::DepositId;
 use crate::permitted;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -336,19 +337,25 @@ impl<'a> Peers<'a> {
     }
 
     /// Takes over the keys of what [`Self::encode`] wrote, for terminals that have none here. The list stays as it is.
-    pub(super) fn adopt_pins(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
-        let (_, count, mut rest) = records(blob)?;
+    /// A deposit that is being collected keeps its place.
+    pub(super) fn adopt_pins(
+        &mut self,
+        blob: &[u8],
+        collects: &dyn Fn(&DepositId) -> bool,
+    ) -> Result<(), RestoreError> {
+        let (revision, count, mut rest) = records(blob)?;
+        // Of those whom a list permits by a group the broker tells anew if it is another list: they may be gone.
+        let alike = revision == self.book.revision;
         for _ in 0..count {
             let (peer, further) = decode_peer(rest).ok_or(RestoreError::Damaged)?;
             rest = further;
-            if let Some(identifier) = &peer.identifier {
-                self.adopt_waiting(identifier.as_str(), peer.waiting);
-            }
-            let (Some(identifier), Some(key)) = (peer.identifier, peer.key) else { continue };
+            let Some(identifier) = peer.identifier else { continue };
             // Who was on a list there and is on none here was struck off: its key went with it.
-            if peer.standing == Standing::Known || self.find(identifier.as_str()).is_some() {
+            let kept = peer.standing == Standing::Known || self.find(identifier.as_str()).is_some();
+            if let Some(key) = peer.key.filter(|_| kept) {
                 self.pin(&identifier, &key).map_err(|_| RestoreError::TooMany)?;
             }
+            self.adopt_waiting(identifier.as_str(), peer.waiting, alike, collects);
         }
         Ok(())
     }

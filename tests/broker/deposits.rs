@@ -609,3 +609,39 @@ fn p11_a_callee_that_asks_again_whether_it_was_heard_is_told_of_what_it_passed_o
     assert!(told[1].contains("Depositor:alice") && told[1].contains(&base64(&later)), "{told:?}");
     assert_eq!(told.len(), 2, "once");
 }
+
+#[test]
+fn p10_a_frame_that_the_store_did_not_take_is_stored_later() {
+    let mut world = World::new();
+    let old = world.callee("bob", 2, "alice");
+    world.disconnect(old);
+    world.store.broken = true;
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    assert!(world.text(bob).contains("Status:200"));
+    assert!(world.ask(bob, "PING\n").contains("Alive"));
+    assert!(world.store.frames.is_empty());
+    world.store.broken = false;
+    assert!(world.ask(bob, "PING\n").contains("Alive"));
+    assert_eq!(world.store.frames.get("bob"), Some(&1_200));
+    // Once: nothing is written with each PING.
+    world.hold = true;
+    assert!(world.ask(bob, "PING\n").contains("Alive"));
+    assert!(world.held.is_empty());
+}
+
+#[test]
+fn m21_comes_again_with_each_list_that_still_permits_the_depositor() {
+    let (mut world, alice) = away(Config::default());
+    let id = deposited(&mut world, alice, &data(3_000));
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    assert_eq!(world.texts(bob).len(), 2);
+    // Struck off and put back before the broker heard of it, or another struck off: bob has forgotten what it was told.
+    world.send(bob, "REGISTER\nIdentifier:bob\nAccept:Create alice,carol\nRevision:2\n");
+    let told = world.texts(bob);
+    assert!(told[0].contains("Status:200"), "{told:?}");
+    assert!(told[1].contains("Depositor:alice") && told[1].contains(&base64(&id)), "{told:?}");
+    // Who is struck off for good is not told of.
+    world.send(bob, "REGISTER\nIdentifier:bob\nAccept:Delete alice\nRevision:3\n");
+    assert_eq!(world.texts(bob).len(), 1);
+    assert!(world.store.deposits.values().all(|(_, _, notice)| notice.is_some()));
+}

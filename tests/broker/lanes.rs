@@ -13,8 +13,13 @@ fn granted(world: &mut World) -> (u64, u64, String) {
     (alice, bob, handle)
 }
 
-fn grant(world: &mut World, alice: u64, bob: u64) -> String {
+pub fn grant(world: &mut World, alice: u64, bob: u64) -> String {
     world.send(alice, "QUERY\nIdentifier:alice\nCallee:bob\n");
+    answered(world, alice, bob)
+}
+
+/// Bob takes a query: the grant's handle.
+pub fn answered(world: &mut World, alice: u64, bob: u64) -> String {
     for text in ["STATUS Acceptable.", "Request Accepted."] {
         let number = value(&world.text(bob), "Transaction").to_owned();
         world.send(bob, &format!("NOTIFY\n{text}\nTransaction:{number}\n"));
@@ -23,7 +28,7 @@ fn grant(world: &mut World, alice: u64, bob: u64) -> String {
     value(&told, "Handle").to_owned()
 }
 
-fn transfer(handle: &str, size: u64) -> String {
+pub fn transfer(handle: &str, size: u64) -> String {
     format!("TRANSFER\nCaller:alice\nCallee:bob\nSize:{size}\nTransaction:5\nHandle:{handle}\n")
 }
 
@@ -36,20 +41,20 @@ fn preamble(token: &str) -> Vec<u8> {
     out.to_vec()
 }
 
-fn open(world: &mut World, token: &str) -> (u64, Next) {
+pub fn open(world: &mut World, token: &str) -> (u64, Next) {
     let id = world.connect(source(50));
     let next = world.feed(id, &preamble(token), usize::MAX);
     (id, next)
 }
 
 /// The tokens that the answer to `text` has.
-fn tokens(world: &mut World, link: u64, text: &str) -> [String; 2] {
+pub fn tokens(world: &mut World, link: u64, text: &str) -> [String; 2] {
     let answer = world.ask(link, text);
     assert!(answer.starts_with("NOTIFY\nTransfer Accepted.\nAnswer:broker\n"), "{answer}");
     ["Token", "Peer Token"].map(|name| value(&answer, name).to_owned())
 }
 
-fn refused(answer: &str) -> &str {
+pub fn refused(answer: &str) -> &str {
     assert!(answer.starts_with("NOTIFY\nTransfer Refused.\nAnswer:broker\n"), "{answer}");
     assert!(!answer.contains("Token:"));
     value(answer, "Cause")

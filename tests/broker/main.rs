@@ -11,5 +11,7 @@ mod lanes;
 mod lists;
 mod parts;
 mod queries;
+mod quota;
+mod reach;
 mod resolver;
 mod world;

@@ -101,6 +101,7 @@ impl Store {
             StoreOperation::SaveResolved { identifier, address: None } => {
                 self.resolved.remove(&identifier);
             }
+            StoreOperation::SaveFrame { .. } if self.broken => return Stored::Failed,
             StoreOperation::SaveFrame { identifier, frame, .. } => {
                 self.frames.insert(identifier, frame);
             }
@@ -145,6 +146,8 @@ pub struct World {
     pub dials: usize,
     pub lookups: Vec<(RequestId, Vec<Name>)>,
     pub leases: Vec<(RequestId, Name)>,
+    /// Which addresses were to be tried.
+    pub reaches: Vec<(RequestId, Vec<SocketAddr>)>,
     peers: BTreeMap<ConnectionId, Peer>,
     last: ConnectionId,
     entropy: u8,
@@ -187,6 +190,7 @@ impl World {
             dials: 0,
             lookups: Vec::new(),
             leases: Vec::new(),
+            reaches: Vec::new(),
             peers: BTreeMap::new(),
             last: 0,
             entropy: 0,
@@ -428,6 +432,7 @@ impl World {
                 Event::DialResolver => self.dials += 1,
                 Event::LookUp { request, names } => self.lookups.push((request, names)),
                 Event::FindLease { request, identifier } => self.leases.push((request, identifier)),
+                Event::Reach { request, addresses } => self.reaches.push((request, addresses)),
                 Event::Log(record) => self.logs.push(record),
             }
         }

@@ -137,7 +137,7 @@ impl World {
                 self.write(End::Broker(connection), &part.unwrap_or_default());
                 self.broker_close(connection);
             }
-            Event::DialResolver | Event::LookUp { .. } | Event::FindLease { .. } => {
+            Event::DialResolver | Event::LookUp { .. } | Event::FindLease { .. } | Event::Reach { .. } => {
                 unreachable!("these worlds have no address resolution server, names or leases")
             }
             Event::Log(record) => {

@@ -772,3 +772,95 @@ proptest! {
         is_over(&world);
     }
 }
+
+#[test]
+fn m21_who_is_struck_off_and_put_back_at_once_is_collected_all_the_same() {
+    let mut world = pair();
+    world.nodes[1].terminal.set_load(90);
+    let data = recording(30_000);
+    world.nodes[0].deposit = of(&data);
+    world.call(0, 1);
+    assert_eq!(world.nodes[1].terminal.depositors().count(), 1);
+    let (caller, links) = (identifier("Ia"), world.open_pipes(1));
+    let terminal = &mut world.nodes[1].terminal;
+    terminal.permit(&Change::Change { add: &[], delete: std::slice::from_ref(&caller) }).unwrap();
+    terminal.permit(&Change::Change { add: &[(caller, None)], delete: &[] }).unwrap();
+    world.settle();
+    world.nodes[1].terminal.set_load(0);
+    world.pass(60_000);
+    assert_eq!(world.nodes[1].arrived, [data], "{:?}", world.events(1));
+    assert_eq!(world.open_pipes(1), links, "by the link that was there");
+    is_over(&world);
+}
+
+#[test]
+fn v4_a_member_s_deposit_is_collected_whoever_else_is_struck_off_meanwhile() {
+    let mut world = family();
+    world.nodes[1].terminal.set_load(90);
+    let data = recording(30_000);
+    deposited(&mut world, &data);
+    world.pass(5_000);
+    world.permit(1, &["Ix"], &[]);
+    world.permit(1, &[], &["Ix"]);
+    let links = world.open_pipes(1);
+    world.nodes[1].terminal.set_load(0);
+    world.pass(60_000);
+    assert_eq!(world.nodes[1].arrived, [data], "{:?}", world.events(1));
+    assert_eq!(world.open_pipes(1), links);
+    is_over(&world);
+}
+
+/// The bytes that the terminal would store now.
+fn blob(world: &mut World) -> Vec<u8> {
+    let mut out = vec![0; 16 << 10];
+    let length = world.nodes[1].terminal.blob(&mut out).unwrap();
+    out.truncate(length);
+    out
+}
+
+/// Steps until something is being collected.
+fn collecting(world: &mut World) {
+    for _ in 0..10_000 {
+        if world.nodes[1].received.values().any(|data| !data.is_empty()) {
+            return;
+        }
+        if !world.step() {
+            world.now += 1_500;
+            let now = world.now;
+            world.nodes[1].terminal.handle_timeout(now);
+        }
+    }
+    panic!("{:?}", world.events(1));
+}
+
+#[test]
+fn p11_what_is_being_collected_is_kept_in_mind_whatever_another_program_has_stored() {
+    for member in [false, true] {
+        let mut world = if member { family() } else { pair() };
+        world.chunk = 3_000;
+        let before = blob(&mut world);
+        let first = recording(200_000);
+        deposited(&mut world, &first);
+        collecting(&mut world);
+        // A program that has read the list before this deposit was told has written it.
+        let ours = blob(&mut world);
+        world.nodes[1].terminal.restore(&before).unwrap();
+        world.nodes[1].terminal.adopt_pins(&ours).unwrap();
+        world.settle();
+        world.pass(60_000);
+        assert_eq!(world.nodes[1].arrived, std::slice::from_ref(&first), "{member}: {:?}", world.events(1));
+        is_over(&world);
+
+        // One that knows of an earlier deposit of the same caller.
+        let second = recording(210_000);
+        deposited(&mut world, &second);
+        collecting(&mut world);
+        let now = blob(&mut world);
+        world.nodes[1].terminal.restore(&ours).unwrap();
+        world.nodes[1].terminal.adopt_pins(&now).unwrap();
+        world.settle();
+        world.pass(60_000);
+        assert_eq!(world.nodes[1].arrived, [first, second], "{member}: {:?}", world.events(1));
+        is_over(&world);
+    }
+}

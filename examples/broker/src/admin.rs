@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::folder::{Folder, fill_random};
-use crate::store::{Operation, Sqlite, Store};
+use crate::store::{Operation, Sqlite, Store, StoreError, composed, look_alike};
 use base64ct::{Base64, Encoding};
 use p2pgate::broker::{Name, Stored, digest_of_ticket};
 use std::fmt;
@@ -24,11 +24,28 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// An earlier ticket for the identifier is void.
 ///
 /// # Errors
-/// The text is no identifier, a key is enrolled for it already, or the data folder or its broker cannot be used.
+/// The text is no identifier or not in its composed form (NFC), it looks like another's (V4), a key is enrolled for it already, or the data folder or its broker
+/// cannot be used.
 pub fn enrol(data: &Path, identifier: &str) -> Result<Zeroizing<String>, Error> {
+    enrol_with(data, identifier, Verb::Enrol { allow_look_alike: false })
+}
+
+/// The same for a name that may look like another's: a person has seen that, and wants it so.
+///
+/// # Errors
+/// As [`enrol`]'s.
+pub fn enrol_look_alike(data: &Path, identifier: &str) -> Result<Zeroizing<String>, Error> {
+    enrol_with(data, identifier, Verb::Enrol { allow_look_alike: true })
+}
+
+fn enrol_with(data: &Path, identifier: &str, verb: Verb) -> Result<Zeroizing<String>, Error> {
+    p2pgate::identifier::check(identifier)?;
+    if let Some(composed) = composed(identifier) {
+        return Err(Error::NotComposed { identifier: identifier.to_owned(), composed });
+    }
     let folder = Folder::new(data);
     folder.create()?;
-    ask(&folder, Verb::Enrol, identifier)
+    ask(&folder, verb, identifier)
 }
 
 /// Takes `identifier`'s key, ticket, permitted list and address away. A running broker ends its links, grants and lanes at once.
@@ -41,16 +58,31 @@ pub fn revoke(data: &Path, identifier: &str) -> Result<(), Error> {
 
 #[derive(Clone, Copy)]
 enum Verb {
-    Enrol,
+    Enrol { allow_look_alike: bool },
     Revoke,
 }
 
 impl Verb {
     fn text(self) -> &'static str {
         match self {
-            Self::Enrol => "enrol",
+            Self::Enrol { .. } => "enrol",
             Self::Revoke => "revoke",
         }
+    }
+}
+
+impl Verb {
+    /// Refuses a new name that looks like another's. The inner error is for the operator.
+    fn look_at(self, store: &Sqlite, identifier: &str) -> Result<Result<(), Error>, StoreError> {
+        if !matches!(self, Self::Enrol { allow_look_alike: false }) {
+            return Ok(Ok(()));
+        }
+        Ok(match look_alike(store, identifier)? {
+            Some(other) => Err(Error::Refused(format!(
+                "{identifier} looks like {other}, and people would take the one for the other: choose another name, or give --allow-look-alike"
+            ))),
+            None => Ok(()),
+        })
     }
 }
 
@@ -65,7 +97,7 @@ impl Command {
     fn new(verb: Verb, identifier: &str) -> Result<Self, Error> {
         p2pgate::identifier::check(identifier)?;
         let mut ticket = Zeroizing::new(String::new());
-        if let Verb::Enrol = verb {
+        if let Verb::Enrol { .. } = verb {
             let mut bytes = Zeroizing::new([0; 16]);
             fill_random(&mut *bytes)?;
             *ticket = Base64::encode_string(&*bytes);
@@ -75,7 +107,7 @@ impl Command {
 
     pub(crate) fn parse(line: &str) -> Result<Self, Error> {
         match line.split_once(' ') {
-            Some(("enrol", identifier)) => Self::new(Verb::Enrol, identifier),
+            Some(("enrol", identifier)) => Self::new(Verb::Enrol { allow_look_alike: true }, identifier),
             Some(("revoke", identifier)) => Self::new(Verb::Revoke, identifier),
             _ => Err(Error::Refused("this broker knows no such command: run the same release as it".into())),
         }
@@ -84,7 +116,7 @@ impl Command {
     pub(crate) fn operation(&self) -> Operation {
         let identifier = self.identifier.clone();
         match self.verb {
-            Verb::Enrol => Operation::Ticket { identifier, digest: digest_of_ticket(&self.ticket) },
+            Verb::Enrol { .. } => Operation::Ticket { identifier, digest: digest_of_ticket(&self.ticket) },
             Verb::Revoke => Operation::Revoke { identifier },
         }
     }
@@ -96,7 +128,7 @@ impl Command {
             (Stored::Failed, _) => {
                 return Err(Error::Failed("the store did not write: check that the disk has room".into()));
             }
-            (Stored::Refused, Verb::Enrol) => {
+            (Stored::Refused, Verb::Enrol { .. }) => {
                 format!(
                     "{identifier} is enrolled already, or a group is called so: revoke it first if it is to have another key"
                 )
@@ -135,13 +167,19 @@ fn ask(folder: &Folder, verb: Verb, identifier: &str) -> Result<Zeroizing<String
     let give_up = Instant::now() + PATIENCE;
     loop {
         match Address::of(folder).and_then(|address| UnixStream::connect(address.path())) {
-            Ok(stream) => return converse(stream, folder, verb, identifier),
+            Ok(stream) => {
+                let path = folder.store();
+                let unusable = |source| Error::Store { path: path.clone(), source };
+                verb.look_at(&Sqlite::read(&path).map_err(unusable)?, identifier).map_err(unusable)??;
+                return converse(stream, folder, verb, identifier);
+            }
             Err(error) => {
                 // Whoever has the lock is the only one that writes.
                 if let Some(_lock) = folder.lock(Duration::ZERO)? {
                     let path = folder.store();
-                    let store = Sqlite::open(&path);
-                    let mut store = store.map_err(|source| Error::Store { path, source })?;
+                    let unusable = |source| Error::Store { path: path.clone(), source };
+                    let mut store = Sqlite::open(&path).map_err(unusable)?;
+                    verb.look_at(&store, identifier).map_err(unusable)??;
                     let outcome = store.apply(&[command.operation()]);
                     return command.finish(outcome.first().copied().unwrap_or(Stored::Failed));
                 }

@@ -52,6 +52,14 @@ pub enum Error {
     /// The text is no identifier (V4).
     #[error("{0}")]
     Identifier(#[from] IdentifierError),
+    /// The text is an identifier, but people could type the same and mean another (V4).
+    #[error("{identifier} is not in the composed form (NFC): give {composed}, which looks the same")]
+    NotComposed {
+        /// What was given.
+        identifier: String,
+        /// Its composed form.
+        composed: String,
+    },
     /// Verifying the data folder has found so much.
     #[error("{} has faults, {count} in all: stop the broker and restore it from a backup", .folder.display())]
     Faults {
@@ -88,7 +96,7 @@ impl Error {
     /// The exit code of the command that fails by this: 2 usage, 9 trouble with the data folder, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Identifier(_) | Self::Exposed(_) | Self::Setting(_) => 2,
+            Self::Identifier(_) | Self::NotComposed { .. } | Self::Exposed(_) | Self::Setting(_) => 2,
             Self::Faults { .. } | Self::File { .. } | Self::Key(_) | Self::Store { .. } | Self::Failed(_) => {
                 9
             }

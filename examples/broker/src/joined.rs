@@ -31,6 +31,7 @@ impl Server {
             self.ready.insert(first);
         } else {
             // One has gone meanwhile.
+            self.broker.carried(first, 0, now);
             self.drop_connection(first);
             self.drop_connection(second);
         }
@@ -100,6 +101,7 @@ impl Server {
     fn remove_pair(&mut self, id: ConnectionId) -> Option<Pair> {
         let pair = self.pairs.remove(&id)?;
         self.metrics.carried(pair.carried());
+        self.broker.carried(id, pair.carried(), self.now());
         for number in pair.numbers {
             self.drop_connection(number);
         }

@@ -1,15 +1,13 @@
 //! The program `p2pgate-broker`.
 #![forbid(unsafe_code)]
 
-mod resolver;
 mod settings;
 
 use clap::{Args, Parser, Subcommand};
 use p2pgate::broker::{DepositRecord, StoredDeposit};
 use p2pgate_broker::store::{Group, Terminal};
 use p2pgate_broker::{Error, Options, Server};
-use resolver::Resolver;
-use settings::{Serve, one_line};
+use settings::{Resolver, Serve, Settings, one_line};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,7 +30,13 @@ enum Command {
     /// Print the key of the broker or resolver of a folder, and make one if there is none yet
     Key(Data),
     /// Print a one-time ticket by which a terminal enrols as ID within 7 days
-    Enrol(Named),
+    Enrol {
+        #[command(flatten)]
+        named: Named,
+        /// Take ID though it looks like another terminal's or group's name
+        #[arg(long)]
+        allow_look_alike: bool,
+    },
     /// Print what is deposited: number, depositor, callee, bytes kept, bytes in all, state, hours since it was last written; a tab between them
     Deposits(Data),
     /// Print the groups, a line a member: group, owner, member, its key; a tab between them
@@ -86,13 +90,16 @@ fn main() -> ExitCode {
     // What this process creates is this user's alone.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let outcome = match cli.command {
-        Command::Serve(_) => serve_terminals(),
-        Command::Resolver(resolver) => resolver.options().and_then(|options| run(options, None)),
+        Command::Serve(_) => start::<Serve>(),
+        Command::Resolver(_) => start::<Resolver>(),
         Command::Key(Data { data }) => {
             p2pgate_broker::key(&data).and_then(|key| print_line(format_args!("{key}")))
         }
-        Command::Enrol(named) => p2pgate_broker::enrol(&named.data, &named.identifier)
-            .and_then(|ticket| print_line(format_args!("{}", *ticket))),
+        Command::Enrol { named: Named { data, identifier }, allow_look_alike } => {
+            let enrol =
+                if allow_look_alike { p2pgate_broker::enrol_look_alike } else { p2pgate_broker::enrol };
+            enrol(&data, &identifier).and_then(|ticket| print_line(format_args!("{}", *ticket)))
+        }
         Command::Deposits(Data { data }) => list_deposits(&data),
         Command::Groups(Data { data }) => list_groups(&data),
         Command::Revoke(named) => p2pgate_broker::revoke(&named.data, &named.identifier),
@@ -120,14 +127,14 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn serve_terminals() -> Result<(), Error> {
-    let serve = Serve::gather()?;
-    let options = serve.options()?;
-    if serve.check_config { Ok(()) } else { run(options, Some(|| Serve::gather()?.options())) }
+fn start<S: Settings>() -> Result<(), Error> {
+    let settings = S::gather()?;
+    let options = settings.options()?;
+    if settings.sources().check_config { Ok(()) } else { run(options, || S::gather()?.options()) }
 }
 
 /// `reread` gives what SIGHUP is to bring.
-fn run(options: Options, reread: Option<fn() -> Result<Options, Error>>) -> Result<(), Error> {
+fn run(options: Options, reread: fn() -> Result<Options, Error>) -> Result<(), Error> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
@@ -226,7 +233,7 @@ fn check(data: PathBuf, contents: bool) -> Result<(), Error> {
 }
 
 /// The first SIGTERM or SIGINT stops the server gracefully, the second at once. SIGHUP has the settings read anew.
-fn heed_signals(server: &Server, reread: Option<fn() -> Result<Options, Error>>) -> Result<(), Error> {
+fn heed_signals(server: &Server, reread: fn() -> Result<Options, Error>) -> Result<(), Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let refused = |source| Error::System { what: "take signals", source };
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(refused)?;
@@ -235,10 +242,9 @@ fn heed_signals(server: &Server, reread: Option<fn() -> Result<Options, Error>>)
         let mut stopping = false;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => match reread.map(|reread| reread()) {
-                    Some(Ok(options)) => reload.reload(options),
-                    Some(Err(error)) => tracing::error!(%error, "the settings stay as they were"),
-                    None => tracing::warn!("SIGHUP changes nothing here: start anew"),
+                SIGHUP => match reread() {
+                    Ok(options) => reload.reload(options),
+                    Err(error) => tracing::error!(%error, "the settings stay as they were"),
                 },
                 _ if stopping => std::process::exit(128 + signal),
                 _ => {

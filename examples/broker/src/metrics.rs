@@ -54,11 +54,13 @@ pub(crate) struct Now {
     pub deposited: u64,
     /// Operations that wait for the disk.
     pub pending: usize,
+    /// Terminals that have had their relay bytes of the day.
+    pub spent: usize,
     /// Bytes that the joined lanes have carried so far.
     pub carried: u64,
 }
 
-const GAUGES: usize = 13;
+const GAUGES: usize = 14;
 
 impl Now {
     /// Name, what it is, value.
@@ -77,6 +79,7 @@ impl Now {
             row("lanes", "Lanes and tunnels, waiting and joined", self.lanes),
             row("deposits", "Deposits that are kept or coming", self.deposits),
             ("deposited_bytes", "Payload bytes of the deposits", self.deposited),
+            row("terminals_spent", "Terminals whose relay bytes of the day are used up", self.spent),
             row("store_pending", "Operations that wait for the disk", self.pending),
         ]
     }

@@ -27,6 +27,8 @@ pub struct Options {
     pub resolver: Option<AskedResolver>,
     /// It is an address resolution server itself, and nothing else.
     pub resolves: Option<Resolves>,
+    /// Lets terminals and groups be called by names that look like another's (V4).
+    pub allow_look_alike: bool,
     /// How long running lanes and queued answers may take once it is told to stop.
     pub grace: Duration,
     /// A joined pair of lanes ends when nothing has moved and nothing was held back for so long.
@@ -89,6 +91,7 @@ impl Options {
             config: Config { max_transfer: 64 << 30, ..Config::default() },
             resolver: None,
             resolves: None,
+            allow_look_alike: false,
             grace: Duration::from_secs(5),
             lane_idle: Duration::from_secs(600),
             relay_rate: None,

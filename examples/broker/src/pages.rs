@@ -272,6 +272,7 @@ impl Server {
             deposits: counts.deposits,
             deposited: counts.deposited,
             pending: self.worker.pending(),
+            spent: self.broker.spent_terminals(self.now()),
             carried: self.pairs.values().map(Pair::carried).sum(),
             ..Now::default()
         };

@@ -4,8 +4,6 @@ use crate::links::Link;
 use crate::lookups::Found;
 use crate::server::{Role, Server};
 use crate::socket::Socket;
-use mio::net::TcpStream;
-use mio::{Interest, Token};
 
 impl Server {
     /// Begins a connection to the resolver. What becomes of it the poll tells.
@@ -13,13 +11,7 @@ impl Server {
         let Some(address) = self.resolver else { return };
         let (id, now) = (self.number(), self.now());
         self.broker.resolver_dialled(id, address, now);
-        let dialled = TcpStream::connect(address).and_then(|mut stream| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut stream, Token(id as usize), interest)?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        });
-        match dialled {
+        match self.connect_to(address, id) {
             Ok(stream) => {
                 // Nothing can be read or written before the poll says so.
                 let mut socket = Socket::new(stream, None);

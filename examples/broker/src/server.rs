@@ -16,6 +16,7 @@ use crate::operators::listen_for_operator;
 use crate::options::Options;
 use crate::pages::{Pages, Visitor};
 use crate::pair::Pair;
+use crate::reaching::Try;
 use crate::store::{Operation, Sqlite, Store, StoreError, Worker};
 use crate::tls;
 use mio::event::Event as Told;
@@ -84,6 +85,8 @@ pub struct Server {
     pub(crate) clients: HashMap<ConnectionId, Client>,
     pub(crate) pages: Option<Pages>,
     pub(crate) visitors: HashMap<ConnectionId, Visitor>,
+    /// Callees' addresses that are being tried.
+    pub(crate) tries: HashMap<ConnectionId, Try>,
     pub(crate) metrics: Metrics,
     pub(crate) history: History,
     /// It has been told to stop.
@@ -119,7 +122,8 @@ impl Server {
     /// # Errors
     /// The folder is another broker's or cannot be used, or the address cannot be listened on.
     pub fn bind(options: Options) -> Result<Self, Error> {
-        Self::bind_with(options, |path| Ok(Box::new(Sqlite::open(path)?)))
+        let allow = options.allow_look_alike;
+        Self::bind_with(options, |path| Ok(Box::new(Sqlite::open(path)?.allow_look_alike(allow))))
     }
 
     /// The same with another store, which `open` gives once the data folder is this server's alone; it gets the path of the default one.
@@ -224,6 +228,7 @@ impl Server {
             clients: HashMap::new(),
             pages,
             visitors: HashMap::new(),
+            tries: HashMap::new(),
             metrics: Metrics::new(),
             history: History::new(),
             stopping: false,
@@ -364,6 +369,7 @@ impl Server {
                         }
                         return;
                     }
+                    None if self.tries.contains_key(&id) => return self.reach_told(id),
                     None => {
                         if let Some(visitor) = self.visitors.get_mut(&id) {
                             visitor.told(event);
@@ -429,6 +435,7 @@ impl Server {
                 Event::Cut { first, .. } => self.cut(first),
                 Event::DialResolver => self.dial_resolver(),
                 Event::LookUp { request, names } => self.lookups.names(request, names),
+                Event::Reach { request, addresses } => self.reach(request, addresses),
                 Event::FindLease { request, identifier } => self.lookups.lease(request, identifier),
                 Event::Log(record) => {
                     self.metrics.happened(&record.what);
@@ -511,6 +518,7 @@ impl Server {
                 None => {
                     self.clients.remove(&id);
                     self.visitors.remove(&id);
+                    self.reach_due(id);
                 }
             }
         }

@@ -6,7 +6,7 @@ use mio::net::TcpStream;
 use p2pgate::identifier::Identifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
@@ -42,9 +42,21 @@ pub(crate) fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, Error> {
             if let Some(path) = &files.revoked_clients {
                 let lists = CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect);
                 let lists: Vec<_> = lists.map_err(|error| wrong(path, &error))?;
+                // Without any list nothing would be looked up.
+                if lists.is_empty() {
+                    return Err(wrong(path, &"it has no list"));
+                }
                 verifier = verifier.with_crls(lists).enforce_revocation_expiration();
             }
-            let verifier = verifier.build().map_err(|error| wrong(path, &error))?;
+            let verifier = verifier.build().map_err(|error| match (&error, &files.revoked_clients) {
+                (VerifierBuilderError::InvalidCrl(_), Some(path)) => wrong(
+                    path,
+                    &format_args!(
+                        "{error}; it takes lists of version 2, RFC 5280 section 5, which have a number"
+                    ),
+                ),
+                _ => wrong(path, &error),
+            })?;
             builder.with_client_cert_verifier(verifier)
         }
     };

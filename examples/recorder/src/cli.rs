@@ -157,7 +157,7 @@ pub struct Receive {
     /// domain name when somebody calls
     #[arg(long, value_name = "ADDR", value_parser = parse_announce)]
     pub announce: Option<Announce>,
-    /// Have the router open a port for callers from outside (UPnP IGD), and tell them of it; it is closed again within an hour
+    /// Have the router open a port for callers from outside (PCP, NAT-PMP or UPnP), and tell them of it; it is closed at the end, or within an hour
     #[arg(long, conflicts_with = "announce")]
     pub map_port: bool,
     /// Be busy from this processor load on, in per cent; 0 = always busy [default: busy by sessions only]
@@ -295,7 +295,7 @@ pub struct Send {
     #[arg(long = "as", value_enum, default_value_t = Attribute::Confidential)]
     pub attribute: Attribute,
     /// With auto: what is smaller goes through the broker, the rest direct (10M, 1GiB or bytes) [default: 16M]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = p2pgate_broker::size::parse)]
     pub relay_below: Option<u64>,
     /// With auto: table of kinds, lines of PATTERN confidential|public|split
     #[arg(long, value_name = "FILE")]
@@ -420,29 +420,4 @@ fn kept_attributes() -> impl TypedValueParser<Value = Attribute> {
 fn selections() -> impl TypedValueParser<Value = Selection> {
     PossibleValuesParser::new(Selection::EACH.map(Selection::name))
         .map(|name| Selection::from_name(&name).unwrap_or_default())
-}
-
-/// Bytes from `10M`, `1GiB`, `500kB` or a plain number. K, M, G, T and KiB, MiB… are powers of 1024, kB, MB… of 1000.
-pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text} isn't a size: write bytes, 10M, 500MB or 1GiB");
-    let text_trimmed = text.trim();
-    let digits = text_trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(text_trimmed.len());
-    let (number, unit) = text_trimmed.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let unit = unit.trim().to_ascii_lowercase();
-    let (letter, rest) = unit.split_at(unit.chars().next().map_or(0, char::len_utf8));
-    let power = match letter {
-        "" | "b" if rest.is_empty() => return Ok(number),
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        _ => return Err(wrong()),
-    };
-    let base: u64 = match rest {
-        "" | "ib" => 1024,
-        "b" => 1000,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(base.pow(power)).ok_or_else(wrong)
 }

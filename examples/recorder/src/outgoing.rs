@@ -1,6 +1,7 @@
 //! A recording on its way out: what is sent of which file, and how.
 
 use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -11,10 +12,13 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Code, Failure};
 use crate::node::Node;
-use crate::recording::{Pictures, Pieces, scan};
+use crate::recording::{Pictures, Pieces, Scan, scan};
 
 /// With `auto`: smaller recordings go through the broker unless the user says another size.
 pub const RELAY_BELOW: u64 = 16 << 20;
+
+/// Where a container does not show in so many bytes, there is none that could be split.
+const BEGINNING: u64 = 64 << 20;
 
 /// How a recording is to travel (P8, V10).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +95,30 @@ impl Source {
     /// Looks at it from end to end, which `split` needs: how much is of which class, its pictures, and with `hash` its SHA-256.
     pub fn look(&mut self, hash: bool) -> Result<Container, Failure> {
         let scan = scan(&self.file, self.splitter(), hash).map_err(|error| self.unreadable(error))?;
+        self.seen(&scan)
+    }
+
+    /// What looks at it from end to end, on whatever thread.
+    pub fn scanner(&self) -> io::Result<impl FnOnce() -> io::Result<Scan> + Send + use<>> {
+        let (file, splitter) = (self.file.try_clone()?, self.splitter());
+        Ok(move || scan(&file, splitter, false))
+    }
+
+    /// Its container, by its beginning.
+    pub fn container(&self) -> Result<Container, Failure> {
+        let mut pieces = self.pieces(0, usize::MAX)?;
+        let mut place = 0;
+        while pieces.container() == Container::Unknown && place < BEGINNING {
+            match pieces.next().map_err(|error| self.unreadable(error))? {
+                Some(piece) => place = piece.offset,
+                None => break,
+            }
+        }
+        Ok(pieces.container())
+    }
+
+    /// Takes over what a look at it has found. Without that, each class counts as large as the whole may be.
+    pub fn seen(&mut self, scan: &Scan) -> Result<Container, Failure> {
         (self.bytes, self.pictures, self.hash) = (scan.bytes, scan.pictures, scan.hash);
         if self.plan.wanted == Wanted::Split {
             self.classes = (scan.sealed, scan.rest);

@@ -2,12 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::fs;
+use std::fs::{self, File};
+use std::time::Duration;
 
-use p2pgate_recorder::cli::{Attribute, parse_size};
+use p2pgate::mpeg::{Container, Selection};
+use p2pgate::route::Attribute as Wanted;
+use p2pgate_broker::size::parse as parse_size;
+use p2pgate_recorder::cli::Attribute;
 use p2pgate_recorder::incoming::{Description, Incoming, Refusal};
 use p2pgate_recorder::kinds::Kinds;
 use p2pgate_recorder::names::{numbered, partial, sanitise};
+use p2pgate_recorder::outgoing::{Plan, Source};
+use p2pgate_recorder::sharing::figures::Figures;
+
+const TEST_CARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/media/test-card.mpg");
 
 #[test]
 fn names_never_lead_anywhere() {
@@ -165,4 +173,30 @@ fn a_recording_larger_than_the_disk_is_refused() {
     let what = Description { size: u64::MAX / 2, ..WHAT };
     assert!(matches!(Incoming::open(folder.path(), &what, false), Err(Refusal::NoRoom)));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn v10b_a_recording_is_looked_at_once_for_each_of_its_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("card.mpg");
+    fs::write(&path, fs::read(TEST_CARD).unwrap()).unwrap();
+    let plan = Plan { wanted: Wanted::Split, ..Plan::CONFIDENTIAL };
+    let open = |plan| Source::new(File::open(&path).unwrap(), &path, "card.mpg".into(), plan).unwrap();
+    let figures = Figures::default();
+    let source = open(plan);
+    // Who can't wait goes without, by what the recording's beginning says.
+    assert!(figures.of(&source, Duration::ZERO).unwrap().is_none());
+    assert_eq!(source.container().unwrap(), Container::Ps);
+    let scan = figures.of(&source, Duration::from_secs(60)).unwrap().unwrap();
+    assert!(scan.sealed > 0 && scan.rest > 0 && scan.sealed + scan.rest == source.bytes);
+    // Known from then on, for whoever asks for the same.
+    assert_eq!(figures.of(&open(plan), Duration::ZERO).unwrap().unwrap().sealed, scan.sealed);
+    let all = Plan { selection: Selection::Anchors, ..plan };
+    assert!(figures.of(&open(all), Duration::ZERO).unwrap().is_none());
+    // Another state of the file is another recording.
+    let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.set_len(source.bytes - 188).unwrap();
+    assert!(figures.of(&open(plan), Duration::ZERO).unwrap().is_none());
+    fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
+    assert_eq!(open(plan).container().unwrap(), Container::Unknown);
 }

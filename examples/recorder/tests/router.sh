@@ -1,5 +1,6 @@
 #!/bin/sh
-# `receive --map-port` behind a router with NAT: without it callers from outside come through the tunnel, with it straight. The router is miniupnpd, its NAT
+# `receive --map-port` behind a router with NAT: without it callers from outside come through the tunnel, with it straight, by PCP, NAT-PMP and UPnP alike. The router
+# is miniupnpd, its NAT
 # nftables, both in a network of their own: needs a Linux with root or user namespaces, iproute2, nftables and miniupnpd-nftables.
 set -eu
 
@@ -64,12 +65,18 @@ ip address add 192.168.7.2/24 dev lan
 ip link set lan up
 ip route add default via 192.168.7.1
 EOF
-cat >"$work/miniupnpd.conf" <<EOF
+# The router's port mapping by one protocol: WAY.
+route_by() {
+    upnp=no natpmp=yes
+    if [ "$1" = UPnP ]; then upnp=yes natpmp=no; fi
+    cat >"$work/miniupnpd.conf" <<EOF
 ext_ifname=outer
 listening_ip=inner
 port=5000
-enable_upnp=yes
-enable_natpmp=no
+enable_upnp=$upnp
+enable_natpmp=$natpmp
+min_lifetime=4
+max_lifetime=8
 uuid=00000000-0000-0000-0000-000000000001
 upnp_table_name=filter
 upnp_nat_table_name=filter
@@ -79,6 +86,28 @@ upnp_nat_postrouting_chain=postrouting_miniupnpd
 allow 1024-65535 192.168.7.0/24 1024-65535
 deny 0-65535 0.0.0.0/0 0-65535
 EOF
+    # An old router doesn't answer what it doesn't know: PCP's words start with its version, 2.
+    if [ "$1" = NAT-PMP ]; then
+        ip netns exec router nft -f - <<'NFT'
+table inet old {
+    chain input {
+        type filter hook input priority 0;
+        udp dport 5351 @th,64,8 2 drop
+    }
+}
+NFT
+    fi
+    ip netns exec router miniupnpd -d -f "$work/miniupnpd.conf" -P "$work/miniupnpd.pid" >"$work/miniupnpd.log" 2>&1 &
+    router=$!
+    await "$work/miniupnpd.log" 'istening'
+}
+route_no_more() {
+    kill "$router"
+    wait "$router" 2>/dev/null || true
+    router=
+    ip netns exec router nft delete table inet old 2>/dev/null || true
+}
+mapped() { ip netns exec router nft list ruleset | grep -q 'dnat.*192.168.7.2'; }
 
 card=$root/examples/recorder/media/test-card.mpg
 home() { ip netns exec home "$target/debug/p2pgate-recorder" "$@"; }
@@ -115,6 +144,14 @@ send
 grep -q '"relay_sealed":530432' "$work/report"
 end
 
+# Who is at home too comes straight: by the address at home, which the broker never sees.
+home init --state "$work/kitchen" --id kitchen --broker "$address" --broker-key "$key" --ticket "$(enrol kitchen)"
+home allow --state "$work/home" --add kitchen
+receive
+home send --state "$work/kitchen" --to home "$card" --as public --json >"$work/report"
+grep -q '"direct_clear":530432' "$work/report"
+end
+
 # A router that opens no port is told of, and the tunnel is there as before.
 receive --map-port
 await "$work/home.log" 'come through the broker until'
@@ -122,26 +159,33 @@ send
 grep -q '"relay_sealed":530432' "$work/report"
 end
 
-ip netns exec router miniupnpd -d -f "$work/miniupnpd.conf" -P "$work/miniupnpd.pid" >"$work/miniupnpd.log" 2>&1 &
-router=$!
-await "$work/miniupnpd.log" 'listening on'
-receive --map-port
-await "$work/home.log" 'reach this recorder at 9.9.9.1:'
-# The broker has heard of it within the second.
-sleep 1
-send
-grep -q '"direct_clear":530432' "$work/report"
-end
+received=3
+for way in PCP NAT-PMP UPnP; do
+    route_by $way
+    receive --map-port
+    await "$work/home.log" "reach this recorder at 9.9.9.1:.*($way)"
+    # PCP gives 8 s here: it is renewed before they are over.
+    if [ $way = PCP ]; then sleep 12; else sleep 1; fi
+    mapped
+    send
+    grep -q '"direct_clear":530432' "$work/report"
+    received=$((received + 1))
+    # Who is told to end takes the port back.
+    end
+    ! mapped
+    route_no_more
+done
 for file in "$work/received"/*; do cmp "$file" "$card"; done
-[ "$(ls "$work/received" | wc -l)" = 3 ]
+[ "$(ls "$work/received" | wc -l)" = $received ]
 
-# Who ends in order takes the port back.
+# And so does who ends by itself.
+route_by PCP
 receive --map-port --once
 await "$work/home.log" 'reach this recorder at 9.9.9.1:'
 sleep 1
-ip netns exec router nft list ruleset | grep -q 192.168.7.2
+mapped
 send
 wait "$receiving"
 receiving=
-! ip netns exec router nft list ruleset | grep -q 'dnat.*192.168.7.2'
+! mapped
 echo "router.sh: all is well"

@@ -57,7 +57,11 @@ impl Hub {
                     self.feed(second, now);
                 }
                 Event::Cut { first, second } => self.closing.extend([first, second]),
-                Event::Log(_) | Event::DialResolver | Event::LookUp { .. } | Event::FindLease { .. } => {}
+                Event::Log(_)
+                | Event::DialResolver
+                | Event::LookUp { .. }
+                | Event::FindLease { .. }
+                | Event::Reach { .. } => {}
                 Event::Deposit { connection, deposit, start } => {
                     self.files.entry(deposit).or_default().truncate(start as usize);
                     self.takes.insert(connection, deposit);

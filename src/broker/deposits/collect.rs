@@ -6,7 +6,7 @@ use crate::Secret;
 use crate::broker::control::status;
 use crate::broker::relay::answer;
 use crate::broker::timers::Timer;
-use crate::broker::{Broker, ConnectionId, DepositNotice, Level, Stored, What};
+use crate::broker::{Broker, ConnectionId, DepositNotice, Level, Name, Stored, What};
 use crate::message::{
     self, Delivered, DepositId, DepositedFor, Depositor, Message, Status, StatusCode, TransferAnswer,
     Withdraw,
@@ -55,6 +55,17 @@ impl Broker {
         let own: Vec<_> = self.deposits.of_caller(&identifier).map(|(number, _)| number).collect();
         for number in own {
             self.tell_depositor(number);
+        }
+    }
+
+    /// A callee's list is another. Whoever changes it forgets what waits of those that an entry may have stood for, though it is still permitted by another, or
+    /// permitted again: what does wait is told again.
+    pub(in crate::broker) fn deposits_at_register(&mut self, callee: &Name, now: u64) {
+        let limit = self.config.queries_per_minute;
+        let waits = self.deposits.for_callee(callee).any(|(_, it)| it.state == State::Whole);
+        let asker = self.registry.get_mut(callee).filter(|_| waits);
+        if asker.is_some_and(|terminal| terminal.queries.take(limit, now).is_ok()) {
+            self.tell_of_all(callee);
         }
     }
 
@@ -206,6 +217,7 @@ impl Broker {
         let limit = self.config.queries_per_minute;
         let taken = self.registry.get_mut(&identifier).map(|terminal| terminal.queries.take(limit, now));
         if let Some(Err(wait)) = taken {
+            let wait = self.jittered(wait);
             let refused =
                 Status { retry_after: Some(wait), ..status(StatusCode::TooOften, "Too often.", transaction) };
             return self.net.send(link, &Message::Status(refused));

@@ -59,11 +59,24 @@ impl Peers<'_> {
     }
 
     /// What another program of this device knows: that something is collected, or more than is known here. What is out of date is found out by asking
-    /// for it.
-    pub(super) fn adopt_waiting(&mut self, caller: &str, theirs: Waiting) {
+    /// for it, and what loses its place the broker tells of again; but what is collected must not be forgotten, nor what is being collected. `alike`:
+    /// their list has the same number.
+    pub(super) fn adopt_waiting(
+        &mut self,
+        caller: &str,
+        theirs: Waiting,
+        alike: bool,
+        collects: &dyn Fn(&DepositId) -> bool,
+    ) {
         let Some(peer) = self.find(caller).and_then(|index| self.places.get_mut(index)) else { return };
-        let collected = matches!(theirs, Waiting::Collected(_));
-        if collected || (peer.is_permitted() && peer.waiting == Waiting::Nothing) {
+        let rank = |waiting: &Waiting| match waiting {
+            Waiting::Collected(_) => 3,
+            other if other.deposit().is_some_and(collects) => 2,
+            Waiting::Nothing => 0,
+            _ => 1,
+        };
+        let (known, new) = (rank(&peer.waiting), rank(&theirs));
+        if new > known && (new == 3 || alike || peer.is_permitted()) {
             peer.waiting = theirs;
         }
     }

@@ -43,7 +43,7 @@ impl World {
                 }
                 event @ (BrokerEvent::Deposit { .. } | BrokerEvent::Collect { .. }) => self.shelve(event),
                 BrokerEvent::LookUp { request, names } => self.lookups.push((request, names)),
-                BrokerEvent::DialResolver | BrokerEvent::FindLease { .. } => {}
+                BrokerEvent::DialResolver | BrokerEvent::FindLease { .. } | BrokerEvent::Reach { .. } => {}
                 BrokerEvent::Log(record) => self.logs.push(record.to_string()),
             }
         }

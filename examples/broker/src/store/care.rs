@@ -69,7 +69,7 @@ impl Sqlite {
         }
         // One file, without others beside it.
         copy.pragma_update(None, "journal_mode", "DELETE")?;
-        match (Self { connection: copy }).damage()?.into_iter().next() {
+        match Self::over(copy).damage()?.into_iter().next() {
             None => Ok(()),
             Some(damage) => Err(StoreError::Engine(format!("its copy is damaged: {damage}"))),
         }

@@ -3,11 +3,14 @@
 mod care;
 mod deposits;
 mod groups;
+mod looks;
 mod resolved;
 mod sqlite;
 mod worker;
 
 pub(crate) use care::Part;
+pub use looks::composed;
+pub(crate) use looks::look_alike;
 pub use sqlite::Sqlite;
 pub(crate) use worker::Worker;
 

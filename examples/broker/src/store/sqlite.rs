@@ -1,5 +1,6 @@
 //! The default store: one SQLite file, written ahead (WAL), each group synced before it is answered.
 
+use super::looks::Looks;
 use super::{Group, Operation, Store, StoreError, Terminal};
 use p2pgate::broker::{Name, StoreOperation, Stored, StoredAddress, StoredDeposit};
 use p2pgate::link::PublicKey;
@@ -42,9 +43,22 @@ const MIGRATIONS: [&[&str]; 3] = [
 /// A store in one SQLite file.
 pub struct Sqlite {
     pub(super) connection: Connection,
+    looks: Looks,
+    /// Terminals and groups may be called by names that look like another's.
+    allow_look_alike: bool,
 }
 
 impl Sqlite {
+    pub(super) fn over(connection: Connection) -> Self {
+        Self { connection, looks: Looks::default(), allow_look_alike: false }
+    }
+
+    /// Lets terminals that enrol by a certificate, and groups, be called by names that look like another's (V4).
+    #[must_use]
+    pub fn allow_look_alike(self, allow_look_alike: bool) -> Self {
+        Self { allow_look_alike, ..self }
+    }
+
     /// Opens the file to look at it, while a broker may be writing it.
     ///
     /// # Errors
@@ -63,7 +77,7 @@ impl Sqlite {
     pub(crate) fn read_any(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self { connection })
+        Ok(Self::over(connection))
     }
 
     /// Opens the file, creates it for this user alone if there is none, and brings it to this release's version.
@@ -80,12 +94,14 @@ impl Sqlite {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
         )?;
         migrate(&mut connection)?;
-        Ok(Self { connection })
+        Ok(Self::over(connection))
     }
 
     fn together(&mut self, operations: &[Operation]) -> rusqlite::Result<Vec<Stored>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let outcomes = operations.iter().map(|operation| perform(&transaction, operation));
+        let mut looks = (!self.allow_look_alike).then_some(&mut self.looks);
+        let outcomes =
+            operations.iter().map(|operation| perform(&transaction, looks.as_deref_mut(), operation));
         let outcomes = outcomes.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
         Ok(outcomes)
@@ -153,7 +169,11 @@ impl Store for Sqlite {
 }
 
 /// Refuses before it writes: what is refused has changed nothing.
-fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Result<Stored> {
+fn perform(
+    transaction: &Transaction<'_>,
+    mut looks: Option<&mut Looks>,
+    operation: &Operation,
+) -> rusqlite::Result<Stored> {
     match operation {
         Operation::Terminal(StoreOperation::Enrol { identifier, ticket_digest, key }) => {
             let ticket = "DELETE FROM tickets WHERE identifier = ?1 AND digest = ?2 AND expires > ?3";
@@ -163,10 +183,17 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
             let proven = !taken
                 && match ticket_digest {
                     Some(digest) => execute(transaction, ticket, params![&**identifier, digest, now()])? > 0,
-                    None => true,
+                    // Nobody has looked at the name of a certificate yet.
+                    None => match &mut looks {
+                        Some(looks) if bound.is_none() => looks.may_be_called(transaction, identifier)?,
+                        _ => true,
+                    },
                 };
             if !proven {
                 return Ok(Stored::Refused);
+            }
+            if let Some(looks) = looks {
+                looks.add(identifier);
             }
             let named = params![&**identifier, key.as_bytes()];
             execute(transaction, "INSERT OR IGNORE INTO terminals (identifier, key) VALUES (?1, ?2)", named)?;
@@ -191,6 +218,12 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
             }
         }
         Operation::Terminal(StoreOperation::SaveGroup { group, owner, key, members }) => {
+            if let (Some(looks), true) = (looks, members.is_some()) {
+                if !super::groups::exists(transaction, group)? && !looks.may_be_called(transaction, group)? {
+                    return Ok(Stored::Refused);
+                }
+                looks.add(group);
+            }
             return super::groups::save(transaction, (group, owner, key), members.as_deref());
         }
         Operation::Terminal(StoreOperation::SaveAddress { identifier, key, address }) => {
@@ -226,6 +259,9 @@ fn perform(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Re
         Operation::Ticket { identifier, digest } => {
             if key_of(transaction, identifier)?.is_some() || super::groups::exists(transaction, identifier)? {
                 return Ok(Stored::Refused);
+            }
+            if let Some(looks) = looks {
+                looks.add(identifier);
             }
             execute(transaction, "DELETE FROM tickets WHERE expires <= ?1", params![now()])?;
             let expires = now().saturating_add_unsigned(TICKET_LIFETIME.as_secs());

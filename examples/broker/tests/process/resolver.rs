@@ -292,3 +292,60 @@ fn the_key_is_made_once_and_never_anew_for_a_store_that_has_lost_it() {
         assert_eq!(command.output().unwrap().status.code(), Some(2));
     }
 }
+
+#[test]
+fn the_resolver_s_settings_come_from_file_environment_and_flags_too() {
+    let [folder, other] = [folder(), folder()];
+    let file = folder.path().join("resolver.toml");
+    let data = folder.path().join("data");
+    let broker = key(other.path());
+    let resolver = |flags: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["resolver", "--config"]).arg(&file).args(flags).envs(variables.iter().copied());
+        command
+    };
+    let listen = "listen = \"127.0.0.1:1\"\n";
+    std::fs::write(&file, format!("data = {data:?}\nbroker-key = \"{broker}\"\nmax-addresses = 5\n{listen}"))
+        .unwrap();
+    let output = resolver(&["--check-config"], &[]).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty() && !data.exists(), "{output:?}");
+    // A variable of `serve` is none of its.
+    let variables = [("P2PGATE_RESOLVER_LISTEN", "127.0.0.1:0"), ("P2PGATE_BROKER_MAX_LIST", "4")];
+    let served = Served::started_by(resolver(&[], &variables));
+    assert!(served.address.port() != 1);
+    served.stop();
+    let served = Served::started_by(resolver(&["--listen", "[::1]:0"], &variables));
+    assert!(served.address.is_ipv6());
+    // SIGHUP reads them anew.
+    served.signal(rustix::process::Signal::HUP);
+    assert!(served.stop().success());
+    for (flags, variables, cause) in [
+        (&["--max-list", "3"][..], &[][..], "--max-list"),
+        (
+            &[],
+            &[("P2PGATE_RESOLVER_MAX_LIST", "3")][..],
+            "P2PGATE_RESOLVER_MAX_LIST: there is no setting max-list: see resolver --help",
+        ),
+        (&["--leases", "x"], &[], "--leases and --hosts go together"),
+        (&[], &[("P2PGATE_RESOLVER_ADMIN", "0.0.0.0:1")], "0.0.0.0:1"),
+        (&["--address-hours", "1"], &[], "--address-hours"),
+    ] {
+        let mut command = resolver(flags, variables);
+        let output = command.arg("--check-config").output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.lines().count() == 1 && error.contains(cause), "{error}");
+    }
+    for (text, cause) in [
+        ("data = \"x\"\n", "--broker-key"),
+        ("max-addresses = 0\n", "max-addresses"),
+        ("max-lists = 1\n", "no setting max-lists: see resolver --help"),
+        ("", "no data folder"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let output = resolver(&["--check-config"], &[]).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.lines().count() == 1 && error.contains(cause), "{error}");
+    }
+}

@@ -29,6 +29,11 @@ pub fn run(arguments: &Group) -> Result<(), Failure> {
         false => format!("{}/{}", identity.identifier, arguments.name),
     };
     let group = parse_identifier(&name)?;
+    // What exists already can be ended, whatever it is called.
+    if let Some(composed) = p2pgate_broker::composed(&name).filter(|_| !arguments.remove) {
+        let text = format!("{name} is not in the composed form (NFC): give {composed}, which looks the same");
+        return Err(Failure::new(Code::Usage, text));
+    }
     let mut node = Node::new(state, &identity, Role::caller())?;
     go_online(&mut node)?;
     node.group(&group, replace, &add, &delete).map_err(|error| match error {
@@ -49,7 +54,7 @@ pub fn run(arguments: &Group) -> Result<(), Failure> {
             Ok(())
         }
         403 => refused(format!(
-            "the broker refuses the group {group}: it is called by this recorder's identifier, a slash and a name without one, which is no terminal's"
+            "the broker refuses the group {group}: it is called by this recorder's identifier, a slash and a name without one, which is no terminal's and looks like no other's"
         )),
         413 => refused("the broker allows no more groups, or no more members: take some out".into()),
         429 => refused("the broker was told of too many changes: try again later".into()),

@@ -1,5 +1,7 @@
 //! `receive`: takes callers, and what they send, until it is ended.
 
+mod signals;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -34,6 +36,8 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Receives until `--once` is done or the process is ended.
 pub fn run(arguments: &Receive) -> Result<(), Failure> {
+    // Whoever was told of this recorder is told that it goes: players at home, the router.
+    let ended = (arguments.map_port || arguments.serve.is_wanted()).then(signals::heed).transpose()?;
     let mut receiver = ReceiveLoop::start(arguments)?;
     say!("ready {} {}", receiver.address, receiver.name);
     for line in receiver.serving.iter().flat_map(Serving::lines) {
@@ -46,6 +50,11 @@ pub fn run(arguments: &Receive) -> Result<(), Failure> {
             if arguments.once {
                 return receiver.finish(session);
             }
+        }
+        if let Some(signal) = ended.as_ref().and_then(signals::Ended::by) {
+            drop(receiver);
+            // As a shell tells of a process that a signal has ended.
+            std::process::exit(128 + signal);
         }
     }
 }
@@ -73,6 +82,11 @@ pub struct ReceiveLoop {
     sharing: Option<Sharing>,
     load: Option<LoadMeter>,
     mapping: Option<Mapping>,
+    /// Where callers from outside come in, by the router's word.
+    outside: Option<SocketAddr>,
+    /// What callers are told: where it listens, unless the user says otherwise.
+    listed: Vec<SocketAddr>,
+    announces: bool,
     stored_sender: Sender<Stored>,
     stored: Receiver<Stored>,
     storing: usize,
@@ -129,8 +143,18 @@ fn serve(arguments: &Receive, identity: &Identity) -> Result<Serving, Failure> {
         at: arguments.serve,
         device: Device::of(&identity.secret.public_key()),
         limits: serve::Limits::default(),
-        signals: true,
     })
+}
+
+/// Where callers reach what listens at `address`: where the router lets them in, where the broker sees this machine, and, for those at home, its own address
+/// there.
+fn reached_at(address: SocketAddr, outside: Option<SocketAddr>, node: &Node) -> Vec<SocketAddr> {
+    let at_home = node.source().filter(|own| {
+        let alike = own.is_ipv4() == address.is_ipv4() || address.is_ipv6();
+        address.ip().is_unspecified() && alike && serve::is_private(*own) && !own.is_loopback()
+    });
+    let at_home = at_home.map(|own| SocketAddr::new(own, address.port()));
+    outside.into_iter().chain([address]).chain(at_home).collect()
 }
 
 impl ReceiveLoop {
@@ -162,13 +186,13 @@ impl ReceiveLoop {
         // The port that is listened at, unless another is given.
         let port = |given| if given == 0 { address.port() } else { given };
         let (listed, named) = match arguments.announce.clone() {
-            None => (Some(address), None),
-            Some(Announce::Address(given)) => (Some(SocketAddr::new(given.ip(), port(given.port()))), None),
-            Some(Announce::Name(name, given)) => (None, Some((name, port(given)))),
+            None => (reached_at(address, None, &node), None),
+            Some(Announce::Address(given)) => (vec![SocketAddr::new(given.ip(), port(given.port()))], None),
+            Some(Announce::Name(name, given)) => (Vec::new(), Some((name, port(given)))),
         };
         let (terminal, _) = node.terminal();
-        // One address is never too many.
-        let _ = terminal.listen_at(listed.as_slice());
+        // Three addresses are never too many.
+        let _ = terminal.listen_at(&listed);
         let share = arguments.share.as_deref();
         let sharing = share.map(|folder| Sharing::start(folder, &mut node)).transpose()?;
         go_online(&mut node)?;
@@ -187,6 +211,9 @@ impl ReceiveLoop {
             sharing,
             load: arguments.load_limit.map(|_| LoadMeter::default()),
             mapping,
+            outside: None,
+            listed,
+            announces: arguments.announce.is_some(),
             stored_sender,
             stored,
             storing: 0,
@@ -235,22 +262,30 @@ impl ReceiveLoop {
     /// The router has opened a port, or another one, or none.
     fn take_mapping(&mut self) {
         let Some(news) = self.mapping.as_ref().and_then(Mapping::news) else { return };
-        let mut addresses = vec![self.address];
+        self.outside = None;
         match news {
-            News::Mapped { outside, inside } => {
-                self.inbox.bars.say(&format!("callers from outside reach this recorder at {outside}"));
-                addresses.insert(0, outside);
-                if self.address.ip().is_unspecified() {
-                    addresses.push(inside);
-                }
+            News::Mapped { outside, way } => {
+                self.inbox
+                    .bars
+                    .say(&format!("callers from outside reach this recorder at {outside} ({way})"));
+                self.outside = Some(outside);
             }
             News::Failed(cause) => self
                 .inbox
                 .bars
                 .say(&format!("{cause}; callers from outside come through the broker until it opens one")),
         }
-        // Three addresses are never too many.
-        let _ = self.node.terminal().0.listen_at(&addresses);
+        self.tell_addresses();
+    }
+
+    /// Tells callers where this recorder is, if that is another place than before.
+    fn tell_addresses(&mut self) {
+        let addresses = reached_at(self.address, self.outside, &self.node);
+        if !self.announces && addresses != self.listed {
+            // Three are never too many.
+            let _ = self.node.terminal().0.listen_at(&addresses);
+            self.listed = addresses;
+        }
     }
 
     /// Lets the last words out: the sender is to hear that its recording is stored.
@@ -284,6 +319,8 @@ impl ReceiveLoop {
             Event::AddressKnown => self.announced = true,
             Event::Online { .. } => {
                 self.inbox.bars.say("the broker is there again");
+                // Perhaps in another network.
+                self.tell_addresses();
                 if let Some((name, port)) = &self.named {
                     self.node.announce(name, *port);
                 }

@@ -1,7 +1,7 @@
 //! Where the broker is.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use super::tls::Tls;
 
@@ -39,6 +39,16 @@ impl Broker {
             self.look_up();
         }
         self.addresses.get(self.next).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// This machine's address on the way there.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        let to = self.addresses.get(self.next).or(self.addresses.first())?;
+        let any =
+            if to.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip().to_canonical())
     }
 
     /// That address did not answer.

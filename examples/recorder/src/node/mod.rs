@@ -205,6 +205,11 @@ impl Node {
         &self.broker.name
     }
 
+    /// This machine's address on the way to the broker.
+    pub fn source(&self) -> Option<std::net::IpAddr> {
+        self.broker.source()
+    }
+
     /// What TLS found wrong when the broker was last reached for.
     pub fn trouble(&self) -> Option<&str> {
         self.broker.trouble.as_deref()

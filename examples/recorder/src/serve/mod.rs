@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -50,8 +49,6 @@ pub struct Options {
     pub device: Device,
     /// How much anybody may ask for.
     pub limits: Limits,
-    /// Ends the whole process by SIGINT and SIGTERM, after taking leave.
-    pub signals: bool,
 }
 
 /// How much anybody may ask for.
@@ -93,7 +90,7 @@ pub struct Serving {
 impl Serving {
     /// Listens at every address that is wanted, and serves from then on.
     pub fn start(options: Options) -> Result<Self, Failure> {
-        let Options { folder, at, device, limits, signals } = options;
+        let Options { folder, at, device, limits } = options;
         let shelf = Shelf::open(&folder).map_err(|error| Failure::local("cannot read", &folder, &error))?;
         let mut lines = Vec::new();
         let mut listen = |address: Option<SocketAddr>, scheme: &str, flag: &str| {
@@ -136,16 +133,12 @@ impl Serving {
             #[cfg(feature = "ftp")]
             ftp,
             rtp: at.rtp,
-            signals,
         };
         let thread = std::thread::Builder::new().name("serve".to_owned()).spawn(move || {
-            let ended_by = runtime.block_on(services.run(stopped));
+            let served = runtime.block_on(services.run(stopped));
             runtime.shutdown_timeout(GOODBYE);
-            match ended_by {
-                Ok(None) => {}
-                // As a shell tells of a process that a signal has ended.
-                Ok(Some(signal)) => std::process::exit(128 + signal),
-                Err(error) => eprintln!("p2pgate-recorder: serving has ended: {error}"),
+            if let Err(error) = served {
+                eprintln!("p2pgate-recorder: serving has ended: {error}");
             }
         });
         Ok(Self { shelf, lines, stop: Some(stop), thread: Some(thread.map_err(machine)?) })
@@ -184,12 +177,11 @@ struct Services {
     #[cfg(feature = "ftp")]
     ftp: Option<TcpListener>,
     rtp: Option<SocketAddr>,
-    signals: bool,
 }
 
 impl Services {
-    /// Serves until `stopped`, or a signal: its number.
-    async fn run(self, stopped: oneshot::Receiver<()>) -> io::Result<Option<i32>> {
+    /// Serves until `stopped`.
+    async fn run(self, stopped: oneshot::Receiver<()>) -> io::Result<()> {
         let Self { shelf, device, limits, .. } = self;
         let mut tasks = JoinSet::new();
         let (over, until) = watch::channel(());
@@ -210,26 +202,15 @@ impl Services {
         if let Some(to) = self.rtp {
             tasks.spawn(rtp::push(to, shelf, limits));
         }
-        let ended_by = if self.signals {
-            let mut interrupted = signal(SignalKind::interrupt())?;
-            let mut terminated = signal(SignalKind::terminate())?;
-            tokio::select! {
-                _ = stopped => None,
-                _ = interrupted.recv() => Some(SignalKind::interrupt().as_raw_value()),
-                _ = terminated.recv() => Some(SignalKind::terminate().as_raw_value()),
-            }
-        } else {
-            // Its other end is dropped, at the latest.
-            let _ = stopped.await;
-            None
-        };
+        // Its other end is dropped, at the latest.
+        let _ = stopped.await;
         drop(over);
         if let Some(announced) = announced {
             // The last words are a matter of milliseconds; nobody waits longer for them.
             let _ = tokio::time::timeout(GOODBYE, announced).await;
         }
         tasks.shutdown().await;
-        Ok(ended_by)
+        Ok(())
     }
 }
 
@@ -252,7 +233,7 @@ fn own_addresses(address: IpAddr) -> Vec<Ipv4Addr> {
 }
 
 /// Whether an address is one of a house's own networks, or this machine's.
-fn is_private(address: IpAddr) -> bool {
+pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_private() || address.is_link_local() || address.is_loopback(),
         IpAddr::V6(address) => {

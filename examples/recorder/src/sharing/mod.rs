@@ -1,12 +1,14 @@
 //! `receive --share`: sends permitted recorders what they ask for (FETCH), by the attribute that is kept with each recording.
 
 pub mod attributes;
+pub mod figures;
 pub mod folder;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
 
 use p2pgate::route::Attribute;
 use p2pgate::terminal::{Event, NO_SUCH_RECORDING, OfferError, SessionId};
@@ -17,16 +19,20 @@ use crate::outgoing::{Outgoing, Plan, RELAY_BELOW, Sent, Source};
 use crate::progress::Bars;
 use crate::recording::unsplittable;
 use attributes::Attributes;
+use figures::Figures;
 use folder::Folder;
 
 /// What the list of recordings is called on its way; nobody keeps it.
 const LIST: &str = "recordings";
+/// How long reading a recording that is to be split may take before it is offered without its exact figures. Who asks waits for 120 s.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Payload bytes of one session before the others have their turn.
 const STRIDE: u64 = 1 << 20;
 
 /// A shared folder, and what is on its way out of it.
 pub struct Sharing {
     folder: Folder,
+    figures: Figures,
     /// What each session is at.
     sessions: HashMap<SessionId, Stage>,
     tunnels: HashSet<SessionId>,
@@ -71,6 +77,7 @@ impl Sharing {
         let (sender, prepared) = mpsc::channel();
         Ok(Self {
             folder: Folder { path: folder.to_owned() },
+            figures: Figures::default(),
             sessions: HashMap::new(),
             tunnels: HashSet::new(),
             sender,
@@ -128,10 +135,11 @@ impl Sharing {
         }
         self.questions += 1;
         self.preparing += 1;
-        let (question, sender, folder) = (self.questions, self.sender.clone(), self.folder.clone());
+        let (question, sender) = (self.questions, self.sender.clone());
+        let (folder, figures) = (self.folder.clone(), self.figures.clone());
         self.sessions.insert(session, Stage::Preparing(question));
         std::thread::spawn(move || {
-            let found = find(&folder, name.as_deref());
+            let found = find(&folder, &figures, name.as_deref());
             // The receiving end lives as long as the process.
             let _ = sender.send(Prepared { session, question, found });
         });
@@ -209,7 +217,7 @@ impl Sharing {
 }
 
 /// The list of recordings, or one of them.
-fn find(folder: &Folder, name: Option<&str>) -> Result<Found, Failure> {
+fn find(folder: &Folder, figures: &Figures, name: Option<&str>) -> Result<Found, Failure> {
     let cannot = |error: io::Error| Failure::local("cannot read", &folder.path, &error);
     let Some(name) = name else {
         let list = folder.list().map_err(cannot)?;
@@ -228,11 +236,16 @@ fn find(folder: &Folder, name: Option<&str>) -> Result<Found, Failure> {
         ),
     };
     let mut source = Source::new(file, &path, name.to_owned(), plan)?;
-    if plan.wanted == Attribute::Split
-        && let Some(why) = unsplittable(source.look(false)?)
-    {
-        remark = Some(format!("{} {why}: all of it is sealed", path.display()));
-        source.plan = Plan::CONFIDENTIAL;
+    if plan.wanted == Attribute::Split {
+        let cannot = |error: io::Error| Failure::local("cannot read", &path, &error);
+        let container = match figures.of(&source, PATIENCE).map_err(cannot)? {
+            Some(scan) => source.seen(&scan)?,
+            None => source.container()?,
+        };
+        if let Some(why) = unsplittable(container) {
+            remark = Some(format!("{} {why}: all of it is sealed", path.display()));
+            source.plan = Plan::CONFIDENTIAL;
+        }
     }
     Ok(Found::Source { source, remark })
 }

@@ -36,7 +36,6 @@ impl House {
             folder: folder.path().to_owned(),
             at,
             device: Device::of(&SecretKey::new(key()).public_key()),
-            signals: false,
             limits,
         };
         Self { folder, serving: Serving::start(options).unwrap() }

@@ -1,28 +1,20 @@
-//! The settings of `serve`: flags, and a file that has them by the same names.
+//! The settings of `serve`.
 
-use clap::builder::RangedU64ValueParser;
-use clap::{Args, Command, FromArgMatches};
-use p2pgate::broker::Config;
-use p2pgate::link::PublicKey;
+use super::{Settings, Sources, count, data_folder, parse_address, parse_key, seconds};
+use clap::Args;
+use p2pgate::broker::{Config, MAX_RECORD};
+use p2pgate::link::{MaxRecord, PublicKey};
+use p2pgate_broker::size::parse as parse_size;
 use p2pgate_broker::{AskedResolver, Error, Options, Secured, TlsFiles};
-use std::ffi::OsString;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
-
-/// Before the settings' names in the environment.
-const ENVIRONMENT: &str = "P2PGATE_BROKER_";
 
 /// What `serve` is told.
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// A TOML file of these settings by their long names: max-list = 500, no-relay = true, listen = "0.0.0.0:7700". The environment
-    /// (P2PGATE_BROKER_MAX_LIST=500) takes precedence over it, and a flag over both. SIGHUP has limits and certificates read anew
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Check the settings, and do not serve
-    #[arg(long)]
-    pub(crate) check_config: bool,
+    #[command(flatten)]
+    sources: Sources,
     /// The folder of the broker's key and store; created if it is not there
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -42,7 +34,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     tls_client_ca: Option<PathBuf>,
     /// Their lists of revoked certificates, PEM. A certificate that is in none of them enrols again after `revoke`
-    #[arg(long, value_name = "FILE", requires = "tls_client_ca")]
+    #[arg(long, value_name = "FILE")]
     tls_client_crl: Option<PathBuf>,
     /// Serve /metrics, /healthz, /readyz and a status page by HTTP at this loopback address. Once ready, prints: admin ADDR
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
@@ -104,12 +96,25 @@ pub(crate) struct Serve {
     /// For how long the passwords of a grant are good [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds())]
     grant_seconds: Option<u64>,
+    /// Try the callee's address before the caller is told of it, for as long as this: one that does not answer is left out, and the caller takes the tunnel at
+    /// once. Only an address from which the callee's own link comes is tried [default: none is]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=30))]
+    reach_seconds: Option<u64>,
     /// Leave the causes out of denials
     #[arg(long)]
     deny_without_cause: bool,
     /// Bytes a second of one pair of lanes through the broker: 2M, 500kB [default: as fast as it goes]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     relay_rate: Option<u64>,
+    /// What one terminal may have relayed in a day, sent and received; a restart forgets what it had [default: any number of bytes]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    relay_bytes_per_day: Option<u64>,
+    /// The largest record of a control link, in bytes; terminals say what is longer in several messages [default: 16464]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(i64::from(MaxRecord::MIN.get())..=i64::from(MAX_RECORD.get())))]
+    max_record: Option<u16>,
+    /// Let terminals and groups be called by names that look like another's
+    #[arg(long)]
+    allow_look_alike: bool,
     /// Keep nothing for callees that cannot be called
     #[arg(long)]
     no_deposits: bool,
@@ -130,35 +135,20 @@ pub(crate) struct Serve {
     deposit_days: Option<u64>,
 }
 
-impl Serve {
-    /// The settings of this process: what its flags say counts most, then the environment, then the file of `--config`.
-    ///
-    /// # Errors
-    /// The file cannot be read, or it, the environment or a flag has what is no setting.
-    pub(crate) fn gather() -> Result<Self, Error> {
-        // Behind the program's name and `serve`.
-        let flags: Vec<_> = std::env::args_os().skip(2).collect();
-        let environment = arguments_of_environment()?;
-        // Each by itself first, so that what is wrong is told where it is.
-        parse(environment.iter().cloned())
-            .map_err(|error| Error::Setting(format!("the environment: {}", one_line(&error))))?;
-        let usage = |error: clap::Error| Error::Setting(one_line(&error));
-        let nearer: Vec<_> = environment.into_iter().chain(flags).collect();
-        let serve = parse(nearer.iter().cloned()).map_err(usage)?;
-        let Some(file) = &serve.config else { return Ok(serve) };
-        let in_file = arguments_of(file)?;
-        parse(in_file.iter().cloned()).map_err(|error| wrong(file, &one_line(&error)))?;
-        parse(in_file.into_iter().chain(nearer)).map_err(usage)
+impl Settings for Serve {
+    const COMMAND: &'static str = "serve";
+    const ENVIRONMENT: &'static str = "P2PGATE_BROKER_";
+
+    fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// As the server takes them.
     ///
     /// # Errors
     /// There is no data folder, or one address is not to be listened on.
-    pub(crate) fn options(&self) -> Result<Options, Error> {
-        let missing =
-            || Error::Setting("no data folder: give --data DIR, or data in the file of --config".into());
-        let mut options = Options::new(self.data.as_ref().ok_or_else(missing)?);
+    fn options(&self) -> Result<Options, Error> {
+        let mut options = Options::new(data_folder(self.data.as_deref())?);
         options.listen = self.listen;
         options.tls = self.tls()?;
         options.admin = self.admin;
@@ -175,12 +165,18 @@ impl Serve {
         options.lane_idle = self.lane_idle_seconds.map_or(options.lane_idle, Duration::from_secs);
         options.relay_rate = self.relay_rate;
         self.limit(&mut options.config);
+        options.allow_look_alike = self.allow_look_alike;
         Ok(options)
     }
+}
 
+impl Serve {
     fn tls(&self) -> Result<Option<Secured>, Error> {
         match (self.tls_listen, &self.tls_cert, &self.tls_key) {
-            (None, None, None) if self.tls_client_ca.is_none() => Ok(None),
+            (None, None, None) if self.tls_client_ca.is_none() && self.tls_client_crl.is_none() => Ok(None),
+            _ if self.tls_client_crl.is_some() && self.tls_client_ca.is_none() => {
+                Err(Error::Setting("--tls-client-crl goes with --tls-client-ca: give both".into()))
+            }
             (Some(listen), Some(certificates), Some(key)) => {
                 let files = TlsFiles {
                     certificates: certificates.clone(),
@@ -224,124 +220,10 @@ impl Serve {
         ] {
             *limit = given.and_then(|given| usize::try_from(given).ok()).unwrap_or(*limit);
         }
+        config.reach_deadline_ms = self.reach_seconds.map(|seconds| seconds * 1_000);
+        config.relay_bytes_per_day = self.relay_bytes_per_day;
+        config.max_record = self.max_record.and_then(MaxRecord::new).unwrap_or(config.max_record);
         config.queries_per_minute = self.queries_per_minute.unwrap_or(config.queries_per_minute);
         config.writes_per_minute = self.registrations_per_minute.unwrap_or(config.writes_per_minute);
     }
-}
-
-/// The last of each flag counts.
-fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Serve, clap::Error> {
-    let command = Serve::augment_args(Command::new("serve").no_binary_name(true).args_override_self(true));
-    Serve::from_arg_matches(&command.try_get_matches_from(arguments)?)
-}
-
-/// A file's settings, as the flags that they stand for.
-fn arguments_of(file: &Path) -> Result<Vec<OsString>, Error> {
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(file, &error.to_string()))?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
-        wrong(file, &format!("line {line}: {}", error.message()))
-    })?;
-    let known = Serve::augment_args(Command::new("serve"));
-    let mut arguments = Vec::new();
-    for (name, value) in table {
-        let Some(setting) = setting(&known, &name).filter(|_| name != "config") else {
-            return Err(wrong(file, &format!("there is no setting {name}: see serve --help")));
-        };
-        let switch = !setting.get_action().takes_values();
-        match value {
-            toml::Value::Boolean(true) if switch => arguments.push(format!("--{name}").into()),
-            toml::Value::Boolean(false) if switch => {}
-            toml::Value::String(text) if !switch => arguments.push(format!("--{name}={text}").into()),
-            toml::Value::Integer(number) if !switch => arguments.push(format!("--{name}={number}").into()),
-            _ if switch => return Err(wrong(file, &format!("{name} is true or false"))),
-            _ => return Err(wrong(file, &format!("{name} is a number or a text in quotation marks"))),
-        }
-    }
-    Ok(arguments)
-}
-
-/// The environment's settings, likewise: P2PGATE_BROKER_MAX_LIST is max-list.
-fn arguments_of_environment() -> Result<Vec<OsString>, Error> {
-    let known = Serve::augment_args(Command::new("serve"));
-    let mut arguments = Vec::new();
-    for (variable, value) in std::env::vars_os() {
-        let Some(name) = variable.to_str().and_then(|variable| variable.strip_prefix(ENVIRONMENT)) else {
-            continue;
-        };
-        let name = name.to_ascii_lowercase().replace('_', "-");
-        let variable = variable.display();
-        let Some(setting) = setting(&known, &name) else {
-            return Err(Error::Setting(format!("{variable}: there is no setting {name}: see serve --help")));
-        };
-        if setting.get_action().takes_values() {
-            let mut argument = OsString::from(format!("--{name}="));
-            argument.push(value);
-            arguments.push(argument);
-        } else if value == "true" {
-            arguments.push(format!("--{name}").into());
-        } else if value != "false" {
-            return Err(Error::Setting(format!("{variable} is true or false")));
-        }
-    }
-    Ok(arguments)
-}
-
-/// What a setting's long name stands for; checking them is no setting.
-fn setting<'a>(known: &'a Command, name: &str) -> Option<&'a clap::Arg> {
-    known.get_arguments().find(|argument| argument.get_long() == Some(name) && name != "check-config")
-}
-
-fn wrong(file: &Path, cause: &str) -> Error {
-    Error::Setting(format!("{}: {cause}", file.display()))
-}
-
-/// What clap has to say, on one line.
-pub(crate) fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").trim_start_matches("error: ").to_owned()
-}
-
-pub(crate) fn count() -> RangedU64ValueParser<u32> {
-    RangedU64ValueParser::new().range(1..)
-}
-
-fn seconds() -> RangedU64ValueParser<u64> {
-    RangedU64ValueParser::new().range(1..=86_400)
-}
-
-pub(crate) fn parse_key(text: &str) -> Result<PublicKey, String> {
-    let wrong =
-        |error: &dyn std::fmt::Display| format!("{text} is no key ({error}): copy it as it was printed");
-    PublicKey::from_base64(text.strip_suffix('=').unwrap_or(text)).map_err(|error| wrong(&error))
-}
-
-pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = |cause: &str| format!("{text} is no address to listen on ({cause}): write ADDRESS:PORT");
-    let mut addresses = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
-    addresses.next().ok_or_else(|| wrong("it has none"))
-}
-
-/// Bytes. K, M, G, T and KiB, MiB… are powers of 1024, kB, MB… of 1000; the case does not matter.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text} is no size: write bytes, or 10M, 500MB, 1GiB");
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let unit = unit.to_ascii_lowercase();
-    let (prefix, base) = match unit.strip_suffix("ib").or(unit.strip_suffix('b')) {
-        Some(prefix) if unit.ends_with("ib") => (prefix, 1024),
-        Some(prefix) => (prefix, 1000_u64),
-        None => (unit.as_str(), 1024),
-    };
-    let power = match prefix {
-        "" if !unit.starts_with('i') => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(base.pow(power)).ok_or_else(wrong)
 }
