@@ -188,7 +188,8 @@ fn p11_what_was_put_in_its_place_before_a_kill_is_not_put_there_again() {
     let out = stage.path("ben-received");
     fs::create_dir_all(&out).unwrap();
     fs::copy(TEST_CARD, out.join("test-card.mpg")).unwrap();
-    fs::write(stage.path("ben").join(format!("placing-{id}")), "").unwrap();
+    let folder = out.canonicalize().unwrap();
+    fs::write(stage.path("ben").join(format!("placing-{id}")), folder.to_str().unwrap()).unwrap();
     let _receiving = stage.receive("ben", &[]);
     eventually(|| listed(&stage).is_empty().then_some(()));
     is_delivered_once(&stage, TEST_CARD);
