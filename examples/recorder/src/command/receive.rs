@@ -1,6 +1,6 @@
 //! `receive`: takes callers, and what they send, until it is ended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -76,6 +76,8 @@ pub struct ReceiveLoop {
     stored_sender: Sender<Stored>,
     stored: Receiver<Stored>,
     storing: usize,
+    /// What came before callers could: deposits that are collected at once.
+    early: VecDeque<Received>,
     /// The broker knows where this recorder listens.
     announced: bool,
     /// The domain name that it knows instead, and the port.
@@ -192,6 +194,7 @@ impl ReceiveLoop {
             stored_sender,
             stored,
             storing: 0,
+            early: VecDeque::new(),
             announced: false,
             named,
             state: kept,
@@ -206,13 +209,21 @@ impl ReceiveLoop {
             if Instant::now() >= deadline {
                 return Err(outcome::offline(OfflineCause::Broker, receiver.node.broker()));
             }
-            receiver.turn(Duration::from_millis(200))?;
+            let received = receiver.work(Duration::from_millis(200))?;
+            receiver.early.extend(received);
         }
         Ok(receiver)
     }
 
     /// Waits for input or `longest`; says when a recording is stored.
     pub fn turn(&mut self, longest: Duration) -> Result<Option<Received>, Failure> {
+        match self.early.pop_front() {
+            None => self.work(longest),
+            early => Ok(early),
+        }
+    }
+
+    fn work(&mut self, longest: Duration) -> Result<Option<Received>, Failure> {
         if let Some(percent) = self.load.as_mut().and_then(LoadMeter::poll) {
             self.node.terminal().0.set_load(percent);
         }
