@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::names;
 use crate::serve::{Arriving, Shelf};
+use crate::sharing::attributes::Attributes;
 use crate::state::sync_folder;
 
 /// Bytes gathered before they are written: a frame may be as small as a packet of a transport stream.
@@ -73,20 +74,14 @@ impl Incoming {
     pub fn open(folder: &Path, what: &Description<'_>, hash: bool) -> Result<Self, Refusal> {
         let name = names::sanitise(what.name);
         let path = Self::path(folder, what);
-        // Never through a link that somebody laid there.
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-            .open(&path)?;
-        file.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => Refusal::Busy,
-            fs::TryLockError::Error(error) => Refusal::Local(error),
-        })?;
-        let metadata = file.metadata()?;
+        let mut file = open_locked(&path)?;
+        let mut metadata = file.metadata()?;
+        if metadata.nlink() > 1 {
+            // `finish` was cut off: it has its own name already, under which not a byte may change.
+            fs::remove_file(&path)?;
+            file = open_locked(&path)?;
+            metadata = file.metadata()?;
+        }
         let mut written = metadata.len();
         if written > what.size {
             written = 0;
@@ -200,8 +195,12 @@ impl Incoming {
         self.file.flush()?;
         self.tell();
         self.file.get_ref().sync_all()?;
+        let folder = self.path.parent().unwrap_or(&self.path);
         for number in 0..10_000 {
-            let place = self.path.with_file_name(names::numbered(&self.name, number));
+            let name = names::numbered(&self.name, number);
+            // Before it can be asked for: the folder may be shared, by this process or another.
+            Attributes::forget(folder, &name)?;
+            let place = folder.join(name);
             match place_without_replacing(&self.path, &place) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -213,6 +212,23 @@ impl Incoming {
         }
         Err(io::Error::other("ten thousand recordings have this name"))
     }
+}
+
+/// Never through a link that somebody laid there, and nobody else writes to it meanwhile.
+fn open_locked(path: &Path) -> Result<File, Refusal> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+        .open(path)?;
+    file.try_lock().map_err(|error| match error {
+        fs::TryLockError::WouldBlock => Refusal::Busy,
+        fs::TryLockError::Error(error) => Refusal::Local(error),
+    })?;
+    Ok(file)
 }
 
 /// A hard link fails where the name is taken, which a rename doesn't; file systems without links get the rename.

@@ -7,8 +7,8 @@ const NUMBER_ROOM: usize = 7;
 /// What a recording is called whose proposed name has nothing usable in it.
 const NAMELESS: &str = "recording";
 
-/// A safe file name made of the sender's: the last path component, without control characters, characters that
-/// some file system reserves, text direction overrides, leading dots, trailing dots and spaces; never the name
+/// A safe file name made of the sender's: the last path component, without control characters, line separators, what no XML
+/// may hold, characters that some file system reserves, text direction overrides, leading dots, trailing dots and spaces; never the name
 /// of a Windows device; at most 248 bytes of UTF-8.
 pub fn sanitise(proposed: &str) -> String {
     let last = proposed.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -42,11 +42,12 @@ pub fn shown(name: &str) -> String {
 }
 
 fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') || is_direction(c)
+    let is_separator = matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}');
+    c.is_control() || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') || is_separator || is_direction(c)
 }
 
 fn is_device(name: &str) -> bool {

@@ -184,11 +184,13 @@ fn p11_what_was_put_in_its_place_before_a_kill_is_not_put_there_again() {
     let stage = away();
     stage.send("anna", "ben", TEST_CARD, &["--deposit", "always"]);
     let id = listed(&stage)[0].split(' ').next().unwrap().to_owned();
-    // As a process leaves it that is killed once the recording has its name, and before the terminal has stored that it has it.
+    // As a process leaves it that was told of it, and is killed once the recording has its name and before the terminal has stored that it has it.
+    drop(stage.receive("ben", &["--load-limit", "0"]));
     let out = stage.path("ben-received");
     fs::create_dir_all(&out).unwrap();
     fs::copy(TEST_CARD, out.join("test-card.mpg")).unwrap();
-    fs::write(stage.path("ben").join(format!("placing-{id}")), "").unwrap();
+    let folder = out.canonicalize().unwrap();
+    fs::write(stage.path("ben").join(format!("placing-{id}")), folder.to_str().unwrap()).unwrap();
     let _receiving = stage.receive("ben", &[]);
     eventually(|| listed(&stage).is_empty().then_some(()));
     is_delivered_once(&stage, TEST_CARD);

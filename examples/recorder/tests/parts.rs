@@ -13,7 +13,9 @@ use p2pgate_recorder::incoming::{Description, Incoming, Refusal};
 use p2pgate_recorder::kinds::Kinds;
 use p2pgate_recorder::names::{numbered, partial, sanitise};
 use p2pgate_recorder::outgoing::{Plan, Source};
+use p2pgate_recorder::sharing::attributes::{Attributes, kind};
 use p2pgate_recorder::sharing::figures::Figures;
+use p2pgate_recorder::state::State;
 
 const TEST_CARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/media/test-card.mpg");
 
@@ -38,6 +40,8 @@ fn names_never_lead_anywhere() {
         ("end. ", "end"),
         ("a\u{0}b\nc", "a_b_c"),
         ("gpm\u{202e}exe", "gpm_exe"),
+        ("gpm\u{61c}exe", "gpm_exe"),
+        ("a\u{2028}b\u{fffe}c", "a_b_c"),
         ("映画.mpg", "映画.mpg"),
     ] {
         assert_eq!(sanitise(proposed), name, "{proposed:?}");
@@ -147,6 +151,23 @@ fn after_a_restart_of_the_machine_only_what_was_synced_counts() {
 }
 
 #[test]
+fn a_recording_that_has_its_name_never_changes_again() {
+    // Whoever put it in its place was killed before the temporary name was gone; then the machine was started anew, and it is sent once more.
+    let folder = tempfile::tempdir().unwrap();
+    let (path, place) = (Incoming::path(folder.path(), &WHAT), folder.path().join("film.mpg"));
+    fs::write(&path, b"abcdef").unwrap();
+    fs::hard_link(&path, &place).unwrap();
+    fs::File::open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    let mut incoming = Incoming::open(folder.path(), &WHAT, false).unwrap();
+    assert_eq!(incoming.written(), 0);
+    incoming.write(0, b"abc").unwrap();
+    drop(incoming);
+    assert_eq!(fs::read(&place).unwrap(), b"abcdef");
+    // What has come since goes on as ever.
+    assert_eq!(Incoming::open(folder.path(), &WHAT, false).unwrap().written(), 3);
+}
+
+#[test]
 fn an_unfinished_recording_is_not_finished() {
     let folder = tempfile::tempdir().unwrap();
     let mut incoming = Incoming::open(folder.path(), &WHAT, false).unwrap();
@@ -165,6 +186,42 @@ fn no_file_is_replaced() {
     incoming.write(0, b"abcdef").unwrap();
     assert_eq!(incoming.finish().unwrap(), folder.path().join("film (3).mpg"));
     assert_eq!(fs::read(folder.path().join("film.mpg")).unwrap(), b"old");
+}
+
+#[test]
+fn p8_what_comes_from_elsewhere_inherits_no_attribute() {
+    // Neither `receive` nor `fetch` need know that another process shares the folder; and none may see the new one with the old one's attribute.
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join(".p2pgate-attributes");
+    fs::write(&table, "public film (1).mpg\npublic film.mpg\n").unwrap();
+    fs::write(folder.path().join("film.mpg"), "its own").unwrap();
+    let mut incoming = Incoming::open(folder.path(), &WHAT, false).unwrap();
+    incoming.write(0, b"abcdef").unwrap();
+    assert_eq!(incoming.finish().unwrap(), folder.path().join("film (1).mpg"));
+    let table = Attributes::read(folder.path()).unwrap();
+    assert_eq!(["film.mpg", "film (1).mpg"].map(|name| kind(&table.of(name))), ["public", "confidential"]);
+}
+
+#[test]
+fn p11_what_was_put_in_one_folder_is_not_taken_for_there_in_another() {
+    // Killed while it was put in its place, and started anew with another `--out`: it would be told to be stored, and lie nowhere.
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    fs::create_dir(&one).unwrap();
+    fs::create_dir(&other).unwrap();
+    let (state, _) = State::create(&folder.path().join("state")).unwrap();
+    let deposit = [7; 16];
+    state.note_placing(&deposit, &one).unwrap();
+    let is_there =
+        |folder: &std::path::Path| state.is_placing(&deposit, folder) && Incoming::is_placed(folder, &WHAT);
+    assert!(is_there(&one) && is_there(&folder.path().join("other/../one")));
+    assert!(!is_there(&other));
+    // Of others, that a killed process has left, nothing is kept.
+    state.note_placing(&[8; 16], &one).unwrap();
+    state.keep_placing([deposit].into_iter());
+    assert!(is_there(&one) && !state.is_placing(&[8; 16], &one));
+    state.forget_placing(&deposit);
+    assert!(!is_there(&one));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod signals;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -90,6 +90,8 @@ pub struct ReceiveLoop {
     stored_sender: Sender<Stored>,
     stored: Receiver<Stored>,
     storing: usize,
+    /// What came before callers could: deposits that are collected at once.
+    early: VecDeque<Received>,
     /// The broker knows where this recorder listens.
     announced: bool,
     /// The domain name that it knows instead, and the port.
@@ -183,6 +185,8 @@ impl ReceiveLoop {
         if let Some(watch) = watch {
             node.watch(watch);
         }
+        // Of what the terminal knows to be collected no note is needed any more.
+        kept.keep_placing(node.terminal().0.depositors().map(|(_, deposit)| *deposit));
         // The port that is listened at, unless another is given.
         let port = |given| if given == 0 { address.port() } else { given };
         let (listed, named) = match arguments.announce.clone() {
@@ -217,6 +221,7 @@ impl ReceiveLoop {
             stored_sender,
             stored,
             storing: 0,
+            early: VecDeque::new(),
             announced: false,
             named,
             state: kept,
@@ -231,13 +236,21 @@ impl ReceiveLoop {
             if Instant::now() >= deadline {
                 return Err(outcome::offline(OfflineCause::Broker, receiver.node.broker()));
             }
-            receiver.turn(Duration::from_millis(200))?;
+            let received = receiver.work(Duration::from_millis(200))?;
+            receiver.early.extend(received);
         }
         Ok(receiver)
     }
 
     /// Waits for input or `longest`; says when a recording is stored.
     pub fn turn(&mut self, longest: Duration) -> Result<Option<Received>, Failure> {
+        match self.early.pop_front() {
+            None => self.work(longest),
+            early => Ok(early),
+        }
+    }
+
+    fn work(&mut self, longest: Duration) -> Result<Option<Received>, Failure> {
         if let Some(percent) = self.load.as_mut().and_then(LoadMeter::poll) {
             self.node.terminal().0.set_load(percent);
         }
@@ -360,7 +373,7 @@ impl ReceiveLoop {
         let what =
             Description { peer: &peer, name: offered.name, size: offered.size, source: offered.source };
         let deposit = terminal.deposit_of(session).copied();
-        if deposit.is_some_and(|id| self.state.is_placing(&id))
+        if deposit.is_some_and(|id| self.state.is_placing(&id, &self.inbox.folder))
             && Incoming::is_placed(&self.inbox.folder, &what)
         {
             // This process ended before it could say so: the broker is told now.
@@ -412,7 +425,7 @@ impl ReceiveLoop {
         }
         let Some(incoming) = self.inbox.open.remove(&session) else { return Ok(()) };
         self.inbox.bars.end(session.number());
-        let state = self.state.clone();
+        let (state, folder) = (self.state.clone(), self.inbox.folder.clone());
         let from = self.node.terminal().0.peer(session).map(ToString::to_string).unwrap_or_default();
         let bytes = incoming.size();
         let sender = self.stored_sender.clone();
@@ -423,7 +436,7 @@ impl ReceiveLoop {
                 Err(Unstored { cause: DAMAGED, error: "its SHA-256 is not the sender's".to_owned() })
             } else {
                 // Should this process end before the broker hears of it, it must not be delivered twice.
-                let noted = deposit.map_or(Ok(()), |id| state.note_placing(&id));
+                let noted = deposit.map_or(Ok(()), |id| state.note_placing(&id, &folder));
                 let finished = noted.and_then(|()| incoming.finish());
                 if let (Some(id), Err(_)) = (deposit, &finished) {
                     state.forget_placing(&id);
@@ -456,9 +469,6 @@ impl ReceiveLoop {
                 // If the sender is gone meanwhile, the recording is here all the same.
                 let told = terminal.stored(session, Ok(()), now).is_ok();
                 self.collected(deposit.filter(|_| told))?;
-                if let Some(sharing) = &self.sharing {
-                    sharing.arrived(&path, &self.inbox.bars);
-                }
                 Ok(Some(Received { session, path, bytes, from }))
             }
             Err(Unstored { cause, error }) => {

@@ -59,9 +59,18 @@ impl Attributes {
         self.0.get(name).copied().unwrap_or(Plan::CONFIDENTIAL)
     }
 
-    /// Whether the table has a line for it.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    /// A recording that came from elsewhere is about to get this name: it has none of the attributes that an earlier one had. If there is one of this name,
+    /// it keeps its own.
+    ///
+    /// # Errors
+    /// The table has a line for it, and can't be changed.
+    pub fn forget(folder: &Path, name: &str) -> io::Result<()> {
+        // A table that can't be read opens nothing.
+        let listed = Self::read(folder).is_ok_and(|table| table.0.contains_key(name));
+        if listed && folder.join(name).symlink_metadata().is_err() {
+            Self::set(folder, name, Plan::CONFIDENTIAL).map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 
     /// Changes a folder's table. Lines of files that are gone go with it: another file of that name is another recording.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 
@@ -95,11 +95,5 @@ impl Folder {
         let mut file = out.into_inner().map_err(|error| error.into_error())?;
         file.rewind()?;
         Ok(file)
-    }
-
-    /// Whether a file lies directly in it.
-    pub fn holds(&self, file: &Path) -> bool {
-        let parent = file.parent().and_then(|parent| parent.canonicalize().ok());
-        parent.is_some() && parent == self.path.canonicalize().ok()
     }
 }

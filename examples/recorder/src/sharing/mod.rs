@@ -18,7 +18,6 @@ use crate::node::{Node, SESSIONS};
 use crate::outgoing::{Outgoing, Plan, RELAY_BELOW, Sent, Source};
 use crate::progress::Bars;
 use crate::recording::unsplittable;
-use attributes::Attributes;
 use figures::Figures;
 use folder::Folder;
 
@@ -201,18 +200,6 @@ impl Sharing {
         };
         // It may be wanted no longer.
         let _ = terminal.refuse(session, refused, now);
-    }
-
-    /// A recording came in: if it lies in the shared folder, it has none of the attributes that an earlier one of this name had.
-    pub fn arrived(&self, path: &Path, bars: &Bars) {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
-        let listed = self.folder.attributes().is_ok_and(|attributes| attributes.has(name));
-        if listed
-            && self.folder.holds(path)
-            && let Err(failure) = Attributes::set(&self.folder.path, name, Plan::CONFIDENTIAL)
-        {
-            bars.say(&failure.to_string());
-        }
     }
 }
 

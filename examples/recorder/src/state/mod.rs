@@ -7,7 +7,7 @@
 //! | `seed` | 32 bytes, replaced before every use |
 //! | `peers` | the core's table of permitted recorders and pinned keys |
 //! | `broker-ca.pem` | by whose certificates the broker may show itself in TLS; without it the system's |
-//! | `placing-ID` | a collected deposit is being put in its place |
+//! | `placing-ID` | a collected deposit is being put in its place; the path of the folder |
 //! | `lock` | held while any of them is read and written |
 //! | `receiving` | held by the one process that receives |
 
@@ -34,6 +34,8 @@ const CANDIDATE: &str = "identity.enrolling";
 const ENROLLING: [&str; 5] = [CANDIDATE, "seed", "peers", "lock", AUTHORITIES];
 /// Whom to trust in TLS.
 const AUTHORITIES: &str = "broker-ca.pem";
+/// What the name of a note begins with; the deposit's number follows.
+const PLACING: &str = "placing-";
 
 /// A recorder's folder.
 #[derive(Clone, Debug)]
@@ -196,14 +198,14 @@ impl State {
         Version(fs::metadata(self.path("peers")).ok().map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec())))
     }
 
-    /// A deposit that was collected is about to be put in its place.
-    pub fn note_placing(&self, deposit: &DepositId) -> io::Result<()> {
-        replace(&self.placing(deposit), b"")
+    /// A deposit that was collected is about to be put in its place in this folder.
+    pub fn note_placing(&self, deposit: &DepositId, folder: &Path) -> io::Result<()> {
+        replace(&self.placing(deposit), &path_text(folder)?)
     }
 
-    /// Whether it was about to be, and this recorder has not told its terminal so.
-    pub fn is_placing(&self, deposit: &DepositId) -> bool {
-        self.placing(deposit).exists()
+    /// Whether it was about to be, in this folder and in no other, and this recorder has not told its terminal so.
+    pub fn is_placing(&self, deposit: &DepositId, folder: &Path) -> bool {
+        fs::read(self.placing(deposit)).is_ok_and(|noted| path_text(folder).is_ok_and(|text| text == noted))
     }
 
     /// The terminal remembers it, or it could not be put there.
@@ -211,9 +213,20 @@ impl State {
         let _ = fs::remove_file(self.placing(deposit));
     }
 
+    /// Forgets all but these: a process that was killed in between has left others.
+    pub fn keep_placing(&self, deposits: impl Iterator<Item = DepositId>) {
+        let kept: Vec<PathBuf> = deposits.map(|deposit| self.placing(&deposit)).collect();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_name().as_encoded_bytes().starts_with(PLACING.as_bytes()) && !kept.contains(&path) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
     fn placing(&self, deposit: &DepositId) -> PathBuf {
         let id: String = deposit.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.path(&format!("placing-{id}"))
+        self.path(&format!("{PLACING}{id}"))
     }
 
     /// Waits for the folder's lock.
@@ -265,4 +278,9 @@ impl State {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
+
+/// The one path of a folder that is there.
+fn path_text(folder: &Path) -> io::Result<Vec<u8>> {
+    Ok(folder.canonicalize()?.into_os_string().into_encoded_bytes())
 }
