@@ -274,6 +274,8 @@ impl Machine<'_> {
         };
         let alike = expected.zip(kept.digest).is_some_and(|(ours, theirs)| ours.ct_eq(&theirs).into());
         if !alike || kept.complete != last {
+            // Nothing may go on behind it, and nobody collect it.
+            let _ = self.withdraw_deposit(deposit);
             return self.deposit_failed(at, TransferFailure::Damaged);
         }
         if last {

@@ -189,7 +189,8 @@ pub enum Event {
         /// The broker's status code.
         status: u16,
     },
-    /// The answer to `withdraw_deposit`: with status 200 the broker keeps it no longer.
+    /// The answer to `withdraw_deposit`, or to the like that this terminal said of what the broker keeps otherwise than it was sent: with status 200 the broker
+    /// keeps it no longer.
     DepositWithdrawn {
         /// The deposit's number.
         deposit: DepositId,

@@ -155,20 +155,19 @@ impl<'a> Peers<'a> {
         if replace {
             for peer in self.places.iter_mut().filter(|peer| peer.standing != Standing::Known) {
                 if !names(add).any(|identifier| peer.identifier.as_ref() == Some(&identifier)) {
-                    *peer = Peer::NONE;
+                    peer.forget();
                 }
             }
         }
         self.add(add)?;
         for identifier in names(delete) {
             let Some(index) = self.find(identifier.as_str()) else { continue };
-            self.places[index] = match self.places[index].standing {
-                // Its key goes too: whoever is permitted anew is pinned anew.
-                Standing::Permitted | Standing::Deleted => {
-                    Peer { identifier: Some(identifier), standing: Standing::Deleted, ..Peer::NONE }
-                }
-                Standing::Added | Standing::Known => Peer::NONE,
-            };
+            let peer = &mut self.places[index];
+            let registered = matches!(peer.standing, Standing::Permitted | Standing::Deleted);
+            peer.forget();
+            if registered {
+                (peer.identifier, peer.standing) = (Some(identifier), Standing::Deleted);
+            }
         }
         self.book.whole |= replace;
         self.book.revision = self.book.revision.saturating_add(1);
@@ -197,7 +196,7 @@ impl<'a> Peers<'a> {
         }
         for peer in self.places.iter_mut() {
             match peer.standing {
-                Standing::Deleted => *peer = Peer::NONE,
+                Standing::Deleted => peer.forget(),
                 Standing::Added => peer.standing = Standing::Permitted,
                 Standing::Known | Standing::Permitted => {}
             }

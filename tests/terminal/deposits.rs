@@ -1,11 +1,11 @@
 //! P10, P11, M19–M22: what the callee can't take now waits at the broker, and is delivered once.
 
-use crate::world::{Spoken, ToDeposit, World, identifier};
+use crate::world::{PEERS, Spoken, ToDeposit, World, identifier};
 use crate::{count, heard_pair, pair, recording, said};
 use p2pgate::broker::Config as BrokerConfig;
 use p2pgate::load::LoadGate;
 use p2pgate::message::{Denial, DepositId};
-use p2pgate::terminal::{Change, Denied, Event, SessionId, TransferFailure};
+use p2pgate::terminal::{Change, Denied, Event, SessionId, TransferFailure, blob_size};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -221,6 +221,7 @@ fn m20_what_is_kept_otherwise_than_it_was_sent_is_damaged() {
     world.call(0, 1);
     assert_eq!(failures(&world, 0), [TransferFailure::Damaged]);
     assert!(kept(&world, 0).is_none());
+    assert_eq!(world.broker.counts().deposits, 0, "nobody is to collect it");
 }
 
 #[test]
@@ -477,6 +478,40 @@ fn p11_what_was_altered_at_the_broker_is_damaged_wherever_it_was() {
         assert!(world.nodes[1].arrived.is_empty());
         assert_eq!(world.broker.counts().deposits, 1);
     }
+}
+
+#[test]
+fn p11_what_cannot_be_collected_holds_up_no_later_one() {
+    let mut world = pair();
+    deposited(&mut world, &recording(5_000));
+    world.shelf.files.values_mut().next().unwrap()[30] ^= 1;
+    let later = recording(6_000);
+    world.nodes[0].deposit = Some(ToDeposit { source: b"film.mpg, state 2", ..of(&later).unwrap() });
+    world.call(0, 1);
+    world.pass(120_000);
+    // It is tried once more after the other.
+    assert_eq!(failures(&world, 1), [TransferFailure::Damaged; 2]);
+    assert_eq!(world.nodes[1].arrived, [later]);
+    assert_eq!(world.broker.counts().deposits, 1, "what was altered is kept");
+}
+
+#[test]
+fn p11_what_is_collected_is_known_though_its_depositor_was_struck_off_meanwhile() {
+    let mut world = pair();
+    deposited(&mut world, &recording(5_000));
+    world.nodes[1].auto_persist = false;
+    world.pass(5_000);
+    assert_eq!(world.nodes[1].arrived.len(), 1);
+    assert_eq!(world.broker.counts().deposits, 1, "the broker has not heard of it");
+    world.permit(1, &[], &["Ia"]);
+    world.permit(1, &["Ia"], &[]);
+    world.nodes[1].auto_persist = true;
+    let mut blob = vec![0; blob_size(PEERS)];
+    world.nodes[1].terminal.blob(&mut blob).unwrap();
+    world.nodes[1].terminal.persisted();
+    world.pass(120_000);
+    assert_eq!(world.nodes[1].arrived.len(), 1);
+    is_over(&world);
 }
 
 #[test]

@@ -187,11 +187,12 @@ impl Broker {
             Some((number, State::Ending(notice), _)) => {
                 self.send_off(number, notice, Some((link, transaction)));
             }
-            Some((_, State::Whole, lane)) => {
+            Some((number, State::Whole, lane)) => {
                 if let Some(lane) = lane {
                     self.end_deposit_lane(lane);
                 }
                 self.answer(link, StatusCode::Done, "It is kept.", transaction);
+                self.tell_after(number);
             }
             _ => {
                 self.answer(link, StatusCode::Done, "Done.", transaction);
@@ -273,6 +274,18 @@ impl Broker {
         let mut others = self.deposits.for_callee(&record.callee);
         let next = others.find(|(_, it)| it.state == State::Whole && it.record.caller == record.caller)?;
         Some(next.0)
+    }
+
+    /// A deposit that can't be collected holds up no later one of its depositor: the callee is told of the next.
+    fn tell_after(&mut self, number: DepositNumber) {
+        let Some(record) = self.deposits.get(number).map(|deposit| &deposit.record) else { return };
+        let later = |other: &DepositNumber, it: &Deposit| {
+            *other > number && it.state == State::Whole && it.record.caller == record.caller
+        };
+        let next = self.deposits.for_callee(&record.callee).find(|(other, it)| later(other, it));
+        if let Some((next, _)) = next {
+            self.tell_callee(next);
+        }
     }
 
     /// The store has forgotten a deposit, or could not.

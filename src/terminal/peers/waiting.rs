@@ -50,8 +50,10 @@ impl Peers<'_> {
                 false
             }
             // Of the others the broker tells again.
-            Waiting::Told(_) | Waiting::PutOff(_) | Waiting::Collected(_) => false,
-            Waiting::Nothing | Waiting::Remembered(_) => {
+            Waiting::Told(_) | Waiting::Collected(_) => false,
+            Waiting::PutOff(known) if known == *deposit => false,
+            // What was put off holds up no other: of that the broker tells again as well.
+            Waiting::Nothing | Waiting::Remembered(_) | Waiting::PutOff(_) => {
                 peer.waiting = Waiting::Told(*deposit);
                 true
             }
@@ -141,7 +143,21 @@ impl Peers<'_> {
             return false;
         };
         peer.waiting = becomes(*deposit);
+        if peer.waiting == Waiting::Nothing && peer.standing == Standing::Known && peer.key.is_none() {
+            *peer = Peer::NONE;
+        }
         true
+    }
+}
+
+impl Peer {
+    /// It is struck off, and its key goes too: whoever is permitted anew is pinned anew. Only that a deposit of it is here already is remembered until the broker
+    /// knows, lest it be collected once more.
+    pub(super) fn forget(&mut self) {
+        let forgotten = core::mem::replace(self, Self::NONE);
+        if matches!(forgotten.waiting, Waiting::Collected(_)) {
+            (self.identifier, self.waiting) = (forgotten.identifier, forgotten.waiting);
+        }
     }
 }
 
