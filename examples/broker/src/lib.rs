@@ -50,6 +50,7 @@ mod server;
 mod socket;
 pub mod store;
 mod tls;
+mod turns;
 
 pub use admin::{enrol, revoke};
 pub use backup::backup;
