@@ -25,6 +25,8 @@ const MAX_TEXT: usize = 4_096;
 
 pub(super) struct Connection {
     pub source: SocketAddr,
+    /// Greater than that of every connection before it.
+    pub opened: u64,
     pub state: State,
     /// Whom a certificate around it has proven the other end to be.
     pub certified: Option<Name>,
@@ -108,9 +110,10 @@ impl Session {
 }
 
 impl Connection {
-    pub fn new(source: SocketAddr, deadline: u64) -> Self {
+    pub fn new(source: SocketAddr, opened: u64, deadline: u64) -> Self {
         Self {
             source,
+            opened,
             state: State::Preamble,
             certified: None,
             counted: true,
@@ -122,8 +125,8 @@ impl Connection {
     }
 
     /// One that this process opens.
-    pub fn outgoing(to: SocketAddr, deadline: u64) -> Self {
-        Self { counted: false, ..Self::new(to, deadline) }
+    pub fn outgoing(to: SocketAddr, opened: u64, deadline: u64) -> Self {
+        Self { counted: false, ..Self::new(to, opened, deadline) }
     }
 
     /// Queues handshake message 1.

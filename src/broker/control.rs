@@ -169,9 +169,9 @@ impl Broker {
         self.make_link_room(&identifier, now);
         let session = Session { frame, ..Session::new(secured, identifier.clone(), now) };
         self.settled(id, State::Open(Box::new(session)), now.saturating_add(self.config.idle_ms));
+        let displaced = listen.then(|| self.listens(id, &identifier)).flatten();
         let Some(terminal) = self.registry.get_mut(&identifier) else { return };
         terminal.links.push(id);
-        let earlier = if listen { terminal.listener.replace(id) } else { None };
         let registered = terminal.revision > 0;
         let status = Status {
             revision: registered.then_some(terminal.revision),
@@ -182,16 +182,27 @@ impl Broker {
         };
         self.net.send(id, &Message::Status(status));
         self.net.log_of(Level::Info, id, What::Opened { listen });
-        if let Some(earlier) = earlier {
+        if let Some(displaced) = displaced {
             // It keeps its link, and what it was asked already; whether to go on without calls is its own affair.
-            self.answer(earlier, StatusCode::Stale, "Another link of this terminal listens now.", None);
+            self.answer(displaced, StatusCode::Stale, "Another link of this terminal listens now.", None);
         }
         self.terminal_present(&identifier);
         if let Some(terminal) = self.registry.get_mut(&identifier) {
             terminal.frame = frame.or(terminal.frame);
         }
         self.keep_frame(id, now);
-        self.deposits_at_hello(id, listen);
+        self.deposits_at_hello(id, listen && displaced != Some(id));
+    }
+
+    /// A link of the terminal's is to listen; gives the one that does not listen for that. The later connection does, and not the later HELLO: one from
+    /// before a restart may have been long on its way.
+    fn listens(&mut self, id: ConnectionId, identifier: &Name) -> Option<ConnectionId> {
+        let opened = |id| self.net.connections.get(&id).map(|connection| connection.opened);
+        let terminal = self.registry.get_mut(identifier)?;
+        if terminal.listener.is_some_and(|listener| opened(listener) > opened(id)) {
+            return Some(id);
+        }
+        terminal.listener.replace(id)
     }
 
     /// The largest frame counts while the terminal is away, so it has to outlast a restart. What the store did not take is tried again with the next PING.

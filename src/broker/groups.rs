@@ -185,7 +185,6 @@ impl Broker {
             return Err((StatusCode::TooLarge, "There are too many groups of this owner."));
         }
         let gone = self.registry.groups.retain(&group, &members);
-        self.left(&group, &gone);
         if let Some(terminal) = self.registry.get_mut(owner) {
             terminal.grouping = true;
         }
@@ -197,7 +196,10 @@ impl Broker {
         };
         let members = (!ends).then_some(members);
         let (owner, transaction) = (owner.clone(), message.transaction);
+        let name = group.clone();
         self.store(operation, Pending::Group { link, owner, key, group, members, transaction });
+        // Behind it: what was deposited goes once it is on disk that they have left.
+        self.left(&name, &gone);
         Ok(())
     }
 

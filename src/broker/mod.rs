@@ -208,7 +208,8 @@ impl Broker {
         let too_many = handshakes > self.config.max_handshakes_per_source
             || *here > self.config.max_connections_per_source
             || self.net.connections.len() >= self.config.max_connections;
-        self.net.connections.insert(connection, Connection::new(source, deadline));
+        let opened = self.next_id();
+        self.net.connections.insert(connection, Connection::new(source, opened, deadline));
         self.timers.arm(deadline, Timer::Connection(connection));
         if too_many {
             self.refuse(connection, What::TooMany, now);

@@ -79,12 +79,12 @@ impl Broker {
     /// A connection to the resolver at `address` is being opened, in answer to [`Event::DialResolver`]. One that comes to nothing is told by
     /// [`disconnected`](Self::disconnected).
     pub fn resolver_dialled(&mut self, connection: ConnectionId, address: SocketAddr, now: u64) {
-        let ephemeral = self.entropy.draw();
+        let (ephemeral, number) = (self.entropy.draw(), self.next_id());
         let max_record = self.config.max_record.min(MAX_RECORD);
         let Some(resolving) = &mut self.resolving else { return };
         let mut handshake = Handshake::control_initiator(&self.key, &resolving.key, max_record, ephemeral);
         let deadline = now.saturating_add(self.config.handshake_deadline_ms);
-        let mut opened = Connection::outgoing(address, deadline);
+        let mut opened = Connection::outgoing(address, number, deadline);
         if opened.open_handshake(&mut handshake).is_err() {
             return;
         }
@@ -120,6 +120,8 @@ impl Broker {
             Message::Status(status) if resolving.up => self.resolver_stored(status, now),
             Message::Status(Status { code: StatusCode::Done, .. }) => {
                 (resolving.up, resolving.failures) = (true, 0);
+                // It may have started anew without what it knew, or with a clock that was put forward.
+                resolving.untold.extend(self.registry.online().map(|(name, _)| name.clone()));
                 self.net.log(Level::Info, Some(id), None, What::ResolverUp);
                 self.tell_resolver();
             }
@@ -267,6 +269,13 @@ impl Broker {
         let Some(resolving) = &mut self.resolving else { return };
         // One that comes too late is nothing.
         let Some(id) = transaction.and_then(|number| resolving.asked.remove(&number)) else { return };
+        if let (None, Some(query)) = (&found, self.queries.get(&id))
+            && self.registry.get(&query.callee).is_some_and(|terminal| terminal.address.is_some())
+        {
+            // It has forgotten what it was told.
+            resolving.untold.insert(query.callee.clone());
+            self.tell_resolver();
+        }
         if let Err(no) = self.address_found(id, found, now) {
             self.fail(id, no);
         }

@@ -33,8 +33,6 @@ pub(super) struct Control {
     /// When the state has lasted too long (or, waiting, long enough).
     pub(super) deadline: u64,
     failures: u8,
-    /// HELLOs on links that were lost before they were answered: the broker may yet read them, and take them for another program's.
-    unanswered: u8,
     hello: u32,
     register: Option<(u32, u64)>,
     address: AddressState,
@@ -88,7 +86,6 @@ impl Control {
         secure: Secure::None,
         deadline: u64::MAX,
         failures: 0,
-        unanswered: 0,
         hello: 0,
         register: None,
         address: AddressState::Unsent,
@@ -176,10 +173,8 @@ impl Machine<'_> {
         let link = control.link;
         let failures = control.failures.saturating_add(1);
         let again = !matches!(cause, OfflineCause::NotEnrolled | OfflineCause::Displaced);
-        let unanswered =
-            control.unanswered.saturating_add(u8::from(control.state == ControlState::AwaitWelcome));
         let releases = core::mem::take(&mut control.releases);
-        *control = Control { failures, unanswered, releases, ..Control::OFF };
+        *control = Control { failures, releases, ..Control::OFF };
         if again {
             let backoff = BACKOFF_MS.saturating_mul(1 << u32::from(failures.min(7) - 1)).min(BACKOFF_MAX_MS);
             // A quarter of it by chance, so that a broker that comes back isn't met by everybody at once.
@@ -404,11 +399,6 @@ impl Machine<'_> {
     fn control_refused(&mut self, code: StatusCode) -> Result<(), OfflineCause> {
         Err(match code {
             StatusCode::NotEnrolled | StatusCode::Forbidden => OfflineCause::NotEnrolled,
-            // By an earlier link of its own, which is over: nobody else listens.
-            StatusCode::Stale if self.core.control.unanswered > 0 => {
-                self.core.control.unanswered -= 1;
-                OfflineCause::Unreachable
-            }
             StatusCode::Stale => OfflineCause::Displaced,
             _ => OfflineCause::Broker,
         })

@@ -168,6 +168,25 @@ fn v5_one_link_too_many_displaces_the_longest_silent() {
 }
 
 #[test]
+fn v5_the_later_connection_listens_whenever_its_hello_came() {
+    const HELLO: &str = "HELLO\nIdentifier:alice\nListen:1\n";
+    let mut world = World::new();
+    world.callee("alice", 1, "bob");
+    let bob = world.terminal("bob", 2);
+    let [late, later] = [1; 2].map(|number| world.dial(&key(number), source(1), 4_096));
+    assert!(world.ask(later, HELLO).contains("Status:200"));
+    world.send(late, HELLO);
+    let answers = world.texts(late);
+    assert!(answers.len() == 2 && answers[0].contains("Status:200") && answers[1].contains("Status:409"));
+    world.send(bob, "QUERY\nIdentifier:bob\nCallee:alice\n");
+    assert!(world.text(later).starts_with("QUERY\nSTATUS"), "and the other one goes on");
+    // As ever, what is connected later takes its place.
+    let last = world.dial(&key(1), source(1), 4_096);
+    assert!(world.ask(last, HELLO).contains("Status:200"));
+    assert!(world.text(later).contains("Status:409") && world.texts(late).is_empty());
+}
+
+#[test]
 fn v5_revoke_ends_links_at_once_and_forgets_the_list() {
     let mut world = World::new();
     let link = world.callee("alice", 1, "bob,carol");

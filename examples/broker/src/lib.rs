@@ -52,6 +52,7 @@ pub mod size;
 mod socket;
 pub mod store;
 mod tls;
+mod turns;
 
 pub use admin::{enrol, enrol_look_alike, revoke};
 pub use backup::backup;

@@ -4,6 +4,7 @@ use crate::files::Work;
 use crate::server::{Role, Server};
 use crate::socket::Socket;
 use crate::tls::Tls;
+use crate::turns::Spent;
 use bytes::{Buf, Bytes};
 use p2pgate::broker::{ConnectionId, MAX_INPUT, Next};
 use zeroize::Zeroize;
@@ -23,6 +24,8 @@ pub(crate) struct Link {
     /// Whether anything was ever sent, and came.
     spoken: bool,
     heard: bool,
+    /// `None`: this process has opened it, and may be sent as much as comes.
+    pub(crate) spent: Option<Spent>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,7 @@ impl Link {
             phase: Phase::Talking,
             spoken: false,
             heard: false,
+            spent: Some(Spent::default()),
         }
     }
 
@@ -67,6 +71,12 @@ impl Server {
         matches!(self.connections.get(&id), Some(Role::Link(link)) if !link.heard && link.phase == Phase::Talking)
     }
 
+    /// Whether it has sent more lately than terminals do, and so stands behind the others.
+    pub(crate) fn sends_much(&self, id: ConnectionId, now: u64) -> bool {
+        let Some(Role::Link(link)) = self.connections.get(&id) else { return false };
+        link.phase == Phase::Talking && link.spent.as_ref().is_some_and(|spent| spent.is_much(now))
+    }
+
     pub(crate) fn serve_link(&mut self, id: ConnectionId) {
         self.flush(id);
         let now = self.now();
@@ -79,7 +89,12 @@ impl Server {
         let most = TURN.max(held).min(MAX_INPUT);
         let length = match link.socket.read(&mut self.buffer[held..][..most]) {
             Ok(None) => return,
-            Ok(Some(length)) if length > 0 => held + length,
+            Ok(Some(length)) if length > 0 => {
+                if let Some(spent) = &mut link.spent {
+                    spent.add(length, now);
+                }
+                held + length
+            }
             Ok(Some(_)) | Err(_) => return self.drop_connection(id),
         };
         if link.phase == Phase::Talking {

@@ -16,7 +16,9 @@ impl Server {
                 // Nothing can be read or written before the poll says so.
                 let mut socket = Socket::new(stream, None);
                 (socket.readable, socket.writable) = (false, false);
-                self.connections.insert(id, Role::Link(Link::new(socket)));
+                let mut link = Link::new(socket);
+                link.spent = None;
+                self.connections.insert(id, Role::Link(link));
             }
             Err(error) => {
                 tracing::debug!(%error, %address, "the address resolution server cannot be reached");

@@ -19,6 +19,7 @@ use crate::pair::Pair;
 use crate::reaching::Try;
 use crate::store::{Operation, Sqlite, Store, StoreError, Worker};
 use crate::tls;
+use crate::turns::Behind;
 use mio::event::Event as Told;
 use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -95,6 +96,8 @@ pub struct Server {
     pub(crate) ready: BTreeSet<ConnectionId>,
     /// The same of those that have said nothing yet.
     pub(crate) strangers: BTreeSet<ConnectionId>,
+    /// The same of those that send more than others.
+    pub(crate) behind: Behind,
     /// Depositors' lanes that wait for the disk.
     pub(crate) held_back: BTreeSet<ConnectionId>,
     /// When to look after connections that are closing, pairs that may be idle, and operators.
@@ -234,6 +237,7 @@ impl Server {
             stopping: false,
             ready: BTreeSet::new(),
             strangers: BTreeSet::new(),
+            behind: Behind::default(),
             held_back: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             resting: BTreeSet::new(),
@@ -305,9 +309,7 @@ impl Server {
             self.take_written()?;
             self.take_outcomes()?;
             self.take_found();
-            for id in std::mem::take(&mut self.ready) {
-                self.serve(id);
-            }
+            self.serve_ready();
             self.hear_a_stranger();
             let now = self.now();
             self.broker.handle_timeout(now);
@@ -340,13 +342,18 @@ impl Server {
         if !(self.ready.is_empty() && self.strangers.is_empty()) {
             return Some(Duration::ZERO);
         }
+        let now = self.now();
+        let behind = self.behind.due(now);
+        if behind.is_some_and(|due| due <= now) {
+            return Some(Duration::ZERO);
+        }
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         let rested = self.resting.first().map(|(at, _)| *at);
         let minute = self.pages.as_ref().map(|_| self.history.due());
-        let due = [self.broker.poll_timeout(), deadline, rested, minute, self.accept_again, end];
+        let due = [self.broker.poll_timeout(), behind, deadline, rested, minute, self.accept_again, end];
         let due = due.into_iter().flatten().min()?;
         // The poll counts in whole milliseconds as well: one more, lest it wakes just before.
-        Some(Duration::from_millis(due.saturating_sub(self.now()).saturating_add(1)))
+        Some(Duration::from_millis(due.saturating_sub(now).saturating_add(1)))
     }
 
     fn told(&mut self, event: &Told) {
@@ -381,6 +388,22 @@ impl Server {
                     false => self.ready.insert(id),
                 };
             }
+        }
+    }
+
+    /// Everybody has a turn, those that send more than others share one.
+    fn serve_ready(&mut self) {
+        let now = self.now();
+        for id in std::mem::take(&mut self.ready) {
+            if self.sends_much(id, now) {
+                self.behind.push(id);
+            } else {
+                self.behind.others_served(now);
+                self.serve(id);
+            }
+        }
+        if let Some(id) = self.behind.pop(now) {
+            self.serve(id);
         }
     }
 

@@ -196,13 +196,18 @@ impl Broker {
             }
             _ => {
                 self.answer(link, StatusCode::Done, "Done.", transaction);
-                // Until it has this answer the callee keeps no other deposit of that depositor in mind: what it was told of since is told again.
-                let limit = self.config.queries_per_minute;
-                let asker = self.registry.get_mut(&callee);
-                if asker.is_some_and(|terminal| terminal.queries.take(limit, now).is_ok()) {
-                    self.tell_of_all(&callee);
-                }
+                self.tell_again(link, now);
             }
+        }
+    }
+
+    /// Until it is answered that it has collected a deposit, a callee keeps no other of that depositor in mind: what it was told of since is told again.
+    fn tell_again(&mut self, link: ConnectionId, now: u64) {
+        let Some(callee) = self.net.session(link).map(|session| session.identifier.clone()) else { return };
+        let limit = self.config.queries_per_minute;
+        let asker = self.registry.get_mut(&callee);
+        if asker.is_some_and(|terminal| terminal.queries.take(limit, now).is_ok()) {
+            self.tell_of_all(&callee);
         }
     }
 
@@ -313,7 +318,8 @@ impl Broker {
             self.answer(link, StatusCode::Done, "Done.", transaction);
         }
         if !ending {
-            return;
+            // It was over when this was asked for: whoever asked has been told of others before this answer.
+            return asker.into_iter().for_each(|(link, _)| self.tell_again(link, now));
         }
         self.log_deposit(Level::Info, number, |callee| What::DepositOver { callee, notice });
         // Nobody knew any more of one whose notice was all that was left.
