@@ -14,6 +14,7 @@ mod address;
 mod config;
 mod connection;
 mod control;
+mod credentials;
 mod deposits;
 mod event;
 mod grants;

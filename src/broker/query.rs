@@ -1,19 +1,17 @@
 //! The decision of a query (P3, S1201–S1211): the callee's list, its address, whether it is free (P6, P7), then credentials to the callee and,
 //! once it has acknowledged them, to the caller. Each query has one final answer, whatever happens meanwhile.
 
+use super::credentials::{Credentials, Texts};
 use super::grants::GrantId;
 use super::groups::Admission;
 use super::log::Outcome;
 use super::timers::Timer;
 use super::{Broker, ConnectionId, Level, Name, StoredAddress, What};
 use crate::link::PublicKey;
-use crate::message::{
-    self, Accepted, CalleeAddress, CallerNotice, Denial, Denied, Message, SecretText, StatusQuery,
-};
+use crate::message::{self, Accepted, CalleeAddress, CallerNotice, Denial, Denied, Message, StatusQuery};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use zeroize::Zeroizing;
 
 pub(super) type QueryId = u64;
 
@@ -104,40 +102,6 @@ enum Stage {
     Status,
     /// M12 is out.
     Granting(GrantId, Box<Credentials>),
-}
-
-/// A grant's secrets (P12): 128 random bits a password, one a direction, and a key. They stay where they were made: what is moved leaves a copy.
-#[derive(Default)]
-struct Credentials {
-    password: Zeroizing<[u8; 16]>,
-    callee_password: Zeroizing<[u8; 16]>,
-    key: Zeroizing<[u8; 32]>,
-}
-
-/// [`Credentials`] as M11 and M12 have them.
-struct Texts {
-    password: Zeroizing<[u8; 24]>,
-    callee_password: Zeroizing<[u8; 24]>,
-    key: Zeroizing<[u8; 44]>,
-}
-
-impl Texts {
-    fn new() -> Self {
-        Self {
-            password: Zeroizing::new([0; 24]),
-            callee_password: Zeroizing::new([0; 24]),
-            key: Zeroizing::new([0; 44]),
-        }
-    }
-
-    /// The two passwords, caller's first, and the key. The buffers have the sizes that base64 takes.
-    fn fill(&mut self, credentials: &Credentials) -> Option<[SecretText<'_>; 3]> {
-        Some([
-            SecretText::of_bytes(&*credentials.password, &mut *self.password)?,
-            SecretText::of_bytes(&*credentials.callee_password, &mut *self.callee_password)?,
-            SecretText::of_bytes(&*credentials.key, &mut *self.key)?,
-        ])
-    }
 }
 
 /// How a callee answers M15 or M12.

@@ -1,10 +1,10 @@
 //! The operator's commands, `enrol` and `revoke`: through the running broker's Unix socket, or on the store itself while no broker runs.
 //!
-//! One line asks (`enrol ID` or `revoke ID`), one answers (`done`, `done TICKET`, `refused TEXT` or `failed TEXT`). Whoever may open the socket is the operator.
+//! One line asks (`enrol ID`, `enrol-look-alike ID` or `revoke ID`), one answers (`done`, `done TICKET`, `refused TEXT` or `failed TEXT`). Whoever may open the socket is the operator.
 
 use crate::Error;
 use crate::folder::{Folder, fill_random};
-use crate::store::{Operation, Sqlite, Store, StoreError, composed, look_alike};
+use crate::store::{Operation, Sqlite, Store, composed, look_alike};
 use base64ct::{Base64, Encoding};
 use p2pgate::broker::{Name, Stored, digest_of_ticket};
 use std::fmt;
@@ -65,24 +65,23 @@ enum Verb {
 impl Verb {
     fn text(self) -> &'static str {
         match self {
-            Self::Enrol { .. } => "enrol",
+            Self::Enrol { allow_look_alike: false } => "enrol",
+            Self::Enrol { allow_look_alike: true } => "enrol-look-alike",
             Self::Revoke => "revoke",
         }
     }
 }
 
 impl Verb {
-    /// Refuses a new name that looks like another's. The inner error is for the operator.
-    fn look_at(self, store: &Sqlite, identifier: &str) -> Result<Result<(), Error>, StoreError> {
-        if !matches!(self, Self::Enrol { allow_look_alike: false }) {
-            return Ok(Ok(()));
-        }
-        Ok(match look_alike(store, identifier)? {
-            Some(other) => Err(Error::Refused(format!(
+    /// A refusal that is due to another name says which.
+    fn explained(self, error: Error, store: Option<&Sqlite>, identifier: &str) -> Error {
+        let refused = matches!((&error, self), (Error::Refused(_), Self::Enrol { allow_look_alike: false }));
+        match store.filter(|_| refused).map(|store| look_alike(store, identifier)) {
+            Some(Ok(Some(other))) => Error::Refused(format!(
                 "{identifier} looks like {other}, and people would take the one for the other: choose another name, or give --allow-look-alike"
-            ))),
-            None => Ok(()),
-        })
+            )),
+            _ => error,
+        }
     }
 }
 
@@ -107,7 +106,10 @@ impl Command {
 
     pub(crate) fn parse(line: &str) -> Result<Self, Error> {
         match line.split_once(' ') {
-            Some(("enrol", identifier)) => Self::new(Verb::Enrol { allow_look_alike: true }, identifier),
+            Some(("enrol", identifier)) => Self::new(Verb::Enrol { allow_look_alike: false }, identifier),
+            Some(("enrol-look-alike", identifier)) => {
+                Self::new(Verb::Enrol { allow_look_alike: true }, identifier)
+            }
             Some(("revoke", identifier)) => Self::new(Verb::Revoke, identifier),
             _ => Err(Error::Refused("this broker knows no such command: run the same release as it".into())),
         }
@@ -116,7 +118,9 @@ impl Command {
     pub(crate) fn operation(&self) -> Operation {
         let identifier = self.identifier.clone();
         match self.verb {
-            Verb::Enrol { .. } => Operation::Ticket { identifier, digest: digest_of_ticket(&self.ticket) },
+            Verb::Enrol { allow_look_alike } => {
+                Operation::Ticket { identifier, digest: digest_of_ticket(&self.ticket), allow_look_alike }
+            }
             Verb::Revoke => Operation::Revoke { identifier },
         }
     }
@@ -130,7 +134,7 @@ impl Command {
             }
             (Stored::Refused, Verb::Enrol { .. }) => {
                 format!(
-                    "{identifier} is enrolled already, or a group is called so: revoke it first if it is to have another key"
+                    "{identifier} is enrolled already, or a group is called so: revoke it first if it is to have another key. Or it looks like another name"
                 )
             }
             (Stored::Refused, Verb::Revoke) => {
@@ -168,20 +172,20 @@ fn ask(folder: &Folder, verb: Verb, identifier: &str) -> Result<Zeroizing<String
     loop {
         match Address::of(folder).and_then(|address| UnixStream::connect(address.path())) {
             Ok(stream) => {
-                let path = folder.store();
-                let unusable = |source| Error::Store { path: path.clone(), source };
-                verb.look_at(&Sqlite::read(&path).map_err(unusable)?, identifier).map_err(unusable)??;
-                return converse(stream, folder, verb, identifier);
+                return converse(stream, folder, verb, identifier).map_err(|error| {
+                    let store = Sqlite::read(&folder.store()).ok();
+                    verb.explained(error, store.as_ref(), identifier)
+                });
             }
             Err(error) => {
                 // Whoever has the lock is the only one that writes.
                 if let Some(_lock) = folder.lock(Duration::ZERO)? {
                     let path = folder.store();
-                    let unusable = |source| Error::Store { path: path.clone(), source };
-                    let mut store = Sqlite::open(&path).map_err(unusable)?;
-                    verb.look_at(&store, identifier).map_err(unusable)??;
+                    let store = Sqlite::open(&path);
+                    let mut store = store.map_err(|source| Error::Store { path, source })?;
                     let outcome = store.apply(&[command.operation()]);
-                    return command.finish(outcome.first().copied().unwrap_or(Stored::Failed));
+                    let finished = command.finish(outcome.first().copied().unwrap_or(Stored::Failed));
+                    return finished.map_err(|error| verb.explained(error, Some(&store), identifier));
                 }
                 if Instant::now() > give_up {
                     return Err(Error::Silent { folder: folder.path().to_path_buf(), source: error });

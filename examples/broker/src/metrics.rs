@@ -52,6 +52,9 @@ pub(crate) struct Now {
     pub lanes: usize,
     pub deposits: usize,
     pub deposited: u64,
+    /// Bytes that are free on the data folder's disk, and how many it has; 0: the system doesn't say.
+    pub disk_free: u64,
+    pub disk: u64,
     /// Operations that wait for the disk.
     pub pending: usize,
     /// Terminals that have had their relay bytes of the day.
@@ -60,7 +63,7 @@ pub(crate) struct Now {
     pub carried: u64,
 }
 
-const GAUGES: usize = 14;
+const GAUGES: usize = 16;
 
 impl Now {
     /// Name, what it is, value.
@@ -80,6 +83,8 @@ impl Now {
             row("deposits", "Deposits that are kept or coming", self.deposits),
             ("deposited_bytes", "Payload bytes of the deposits", self.deposited),
             row("terminals_spent", "Terminals whose relay bytes of the day are used up", self.spent),
+            ("disk_free_bytes", "Bytes that are free on the data folder's disk", self.disk_free),
+            ("disk_bytes", "Bytes that this disk has", self.disk),
             row("store_pending", "Operations that wait for the disk", self.pending),
         ]
     }
@@ -90,6 +95,7 @@ pub(crate) struct Metrics {
     gauges: [Gauge; GAUGES],
     pub(crate) queries: Tally,
     pub(crate) refusals: Tally,
+    reached: Tally,
     accepted: Counter,
     carried: Counter,
     /// Bytes of the lanes that have ended.
@@ -106,7 +112,8 @@ impl Metrics {
             registry.register(name, help, gauge.clone());
             gauge
         });
-        let (queries, refusals) = (Tally::default(), Tally::default());
+        let (queries, refusals, reached) = (Tally::default(), Tally::default(), Tally::default());
+        registry.register("reach_tests", "Callees that were tried, by outcome", reached.family.clone());
         registry.register("queries_ended", "Queries by outcome", queries.family.clone());
         registry.register(
             "refusals",
@@ -117,7 +124,17 @@ impl Metrics {
         registry.register("connections_accepted", "Connections that were taken", accepted.clone());
         let help = "What the joined lanes and tunnels have carried";
         registry.register_with_unit("relayed", help, Unit::Bytes, carried.clone());
-        Self { registry, gauges, queries, refusals, accepted, carried, carried_before: 0, store_works: true }
+        Self {
+            registry,
+            gauges,
+            queries,
+            refusals,
+            reached,
+            accepted,
+            carried,
+            carried_before: 0,
+            store_works: true,
+        }
     }
 
     pub(crate) fn accepted(&self) {
@@ -151,6 +168,9 @@ impl Metrics {
                 Outcome::Abandoned => ("abandoned", ""),
             };
             self.queries.count([("outcome", outcome), ("cause", cause)]);
+        } else if let What::Reached { answered } = *what {
+            let outcome = if answered { "answered" } else { "silent" };
+            self.reached.count([("outcome", outcome), ("cause", "")]);
         } else if let Some((what, cause)) = refusal(what) {
             self.refused(what, cause);
         }

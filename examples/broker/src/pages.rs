@@ -260,6 +260,11 @@ impl Server {
     /// What there is now, and the first that are online.
     fn look(&self) -> (Now, Vec<(&str, bool)>) {
         let counts = self.broker.counts();
+        let disk = rustix::fs::statvfs(self.folder.path());
+        // What is free to this user.
+        let bytes = |blocks: u64, size: u64| blocks.saturating_mul(size);
+        let (disk_free, disk) =
+            disk.map_or((0, 0), |it| (bytes(it.f_bavail, it.f_frsize), bytes(it.f_blocks, it.f_frsize)));
         let mut now = Now {
             terminals: counts.terminals,
             groups: counts.groups,
@@ -271,6 +276,8 @@ impl Server {
             lanes: counts.lanes,
             deposits: counts.deposits,
             deposited: counts.deposited,
+            disk_free,
+            disk,
             pending: self.worker.pending(),
             spent: self.broker.spent_terminals(self.now()),
             carried: self.pairs.values().map(Pair::carried).sum(),

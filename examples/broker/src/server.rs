@@ -114,7 +114,7 @@ pub struct Server {
     pub(crate) accept_again: Option<u64>,
     next: ConnectionId,
     started: Instant,
-    folder: Folder,
+    pub(crate) folder: Folder,
     /// Last, so that all else has ended when another broker may start.
     _lock: File,
 }

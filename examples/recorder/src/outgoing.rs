@@ -17,6 +17,9 @@ use crate::recording::{Pictures, Pieces, Scan, scan};
 /// With `auto`: smaller recordings go through the broker unless the user says another size.
 pub const RELAY_BELOW: u64 = 16 << 20;
 
+/// What is read of a resumed recording in one turn.
+const CATCH_UP: u64 = 16 << 20;
+
 /// Where a container does not show in so many bytes, there is none that could be split.
 const BEGINNING: u64 = 64 << 20;
 
@@ -261,6 +264,10 @@ impl Outgoing {
         } else {
             route.sealed.is_none().then_some(Class::Rest)
         };
+        // Others have their turn while a resumed recording is read up to where it goes on.
+        if !pieces.catch_up(CATCH_UP).map_err(|error| source.unreadable(error))? {
+            return Ok(None);
+        }
         let (mut gone, mut place) = (0, None);
         while !open.is_empty() && node.can_send(session) && gone < most {
             let Some(piece) = pieces.next().map_err(|error| source.unreadable(error))? else {

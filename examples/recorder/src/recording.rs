@@ -164,6 +164,27 @@ impl Pieces {
         if self.class.is_some() || self.offset > 0 { self.segment + 1 } else { 0 }
     }
 
+    /// Passes over what is left out, `most` bytes or a span more: a splitter has to see all that is before. `true`: that is done.
+    pub fn catch_up(&mut self, most: u64) -> io::Result<bool> {
+        let end = self.offset.saturating_add(most);
+        while self.offset < self.from && self.offset < end {
+            if self.left == 0 && !self.find_span()? {
+                return Ok(true);
+            }
+            self.skip();
+        }
+        Ok(self.offset >= self.from)
+    }
+
+    /// Passes over what is left of the span, as far as it is left out.
+    fn skip(&mut self) {
+        let gap = usize::try_from(self.from.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let length = self.left.min(gap);
+        self.start += length;
+        self.left -= length;
+        self.offset += length as u64;
+    }
+
     /// The next bytes.
     #[allow(clippy::should_implement_trait)] // the bytes are lent
     pub fn next(&mut self) -> io::Result<Option<Piece<'_>>> {
@@ -171,19 +192,18 @@ impl Pieces {
             if self.left == 0 && !self.find_span()? {
                 return Ok(None);
             }
-            let mut length = self.left.min(self.most);
             if self.offset < self.from {
-                length = usize::try_from(self.from - self.offset).map_or(self.left, |gap| gap.min(self.left));
+                self.skip();
+                continue;
             }
+            let length = self.left.min(self.most);
             let (start, offset) = (self.start, self.offset);
             self.start += length;
             self.left -= length;
             self.offset += length as u64;
-            if offset >= self.from {
-                let class = self.class.unwrap_or(Class::Sealed);
-                let bytes = &self.window[start..start + length];
-                return Ok(Some(Piece { class, segment: self.segment, offset, bytes }));
-            }
+            let class = self.class.unwrap_or(Class::Sealed);
+            let bytes = &self.window[start..start + length];
+            return Ok(Some(Piece { class, segment: self.segment, offset, bytes }));
         }
     }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Stage, eventually, same};
+use common::{Stage, TEST_CARD, eventually, same};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -118,4 +118,20 @@ fn a_transfer_whose_tunnel_stays_the_only_way_says_so() {
     assert_eq!((&report["tunnel"], &report["path"]["relay_sealed"]), (&true.into(), &(8 << 20).into()));
     let report = stage.send("anna", "ben", film.to_str().unwrap(), &["--as", "confidential"]);
     assert_eq!(report["tunnel"], true);
+}
+
+#[test]
+fn p7_what_the_broker_finds_out_of_reach_is_not_tried_and_what_answers_is_reached() {
+    let stage = Stage::pair_with(|options| options.config.reach_deadline_ms = Some(10_000));
+    let card = Path::new(TEST_CARD);
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut ben = stage.receive("ben", &["--announce", &nobody.to_string()]);
+    let report = stage.send("anna", "ben", TEST_CARD, &["--as", "public"]);
+    assert!(same(&ben.received(), card));
+    assert_eq!((&report["tunnel"], &report["path"]["direct_clear"]), (&true.into(), &0.into()));
+    drop(ben);
+    let mut ben = stage.receive("ben", &[]);
+    let report = stage.send("anna", "ben", TEST_CARD, &["--as", "public"]);
+    assert!(same(&ben.received(), card));
+    assert_eq!((&report["tunnel"], &report["path"]["relay_sealed"]), (&false.into(), &0.into()));
 }

@@ -98,7 +98,7 @@ pub(crate) struct Serve {
     grant_seconds: Option<u64>,
     /// Try the callee's address before the caller is told of it, for as long as this: one that does not answer is left out, and the caller takes the tunnel at
     /// once. Only an address from which the callee's own link comes is tried [default: none is]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=30))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=10))]
     reach_seconds: Option<u64>,
     /// Leave the causes out of denials
     #[arg(long)]

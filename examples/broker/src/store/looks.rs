@@ -80,7 +80,11 @@ impl Looks {
     }
 }
 
-/// Another name in the store that looks like this one.
+/// Another name in the store that looks like this one, unless somebody has this one.
 pub(crate) fn look_alike(store: &super::Sqlite, name: &str) -> Result<Option<String>, StoreError> {
+    let taken = "SELECT EXISTS (SELECT 1 FROM terminals WHERE identifier = ?1) OR EXISTS (SELECT 1 FROM terminal_groups WHERE name = ?1)";
+    if store.connection.query_row(taken, params![name], |row| row.get(0))? {
+        return Ok(None);
+    }
     Ok(Looks::default().like(&store.connection, name)?)
 }

@@ -55,12 +55,15 @@ pub trait Store: Send {
 pub enum Operation {
     /// A terminal's wish.
     Terminal(StoreOperation),
-    /// The operator gives out a ticket, which takes the place of an earlier one for the identifier. Refused if a key is enrolled, or a group is called so.
+    /// The operator gives out a ticket, which takes the place of an earlier one for the identifier. Refused if a key is enrolled, a group is called so, or it looks
+    /// like another name and may not.
     Ticket {
         /// Who may enrol by it.
         identifier: Name,
         /// SHA-256 of the ticket.
         digest: [u8; 32],
+        /// It may look like another name (V4).
+        allow_look_alike: bool,
     },
     /// The operator takes key, ticket, list and address away. Refused if the identifier has neither key nor ticket.
     Revoke {

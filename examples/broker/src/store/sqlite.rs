@@ -99,9 +99,8 @@ impl Sqlite {
 
     fn together(&mut self, operations: &[Operation]) -> rusqlite::Result<Vec<Stored>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut looks = (!self.allow_look_alike).then_some(&mut self.looks);
-        let outcomes =
-            operations.iter().map(|operation| perform(&transaction, looks.as_deref_mut(), operation));
+        let (looks, allow) = (&mut self.looks, self.allow_look_alike);
+        let outcomes = operations.iter().map(|operation| perform(&transaction, (looks, allow), operation));
         let outcomes = outcomes.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
         Ok(outcomes)
@@ -171,7 +170,7 @@ impl Store for Sqlite {
 /// Refuses before it writes: what is refused has changed nothing.
 fn perform(
     transaction: &Transaction<'_>,
-    mut looks: Option<&mut Looks>,
+    (looks, allow_look_alike): (&mut Looks, bool),
     operation: &Operation,
 ) -> rusqlite::Result<Stored> {
     match operation {
@@ -184,17 +183,14 @@ fn perform(
                 && match ticket_digest {
                     Some(digest) => execute(transaction, ticket, params![&**identifier, digest, now()])? > 0,
                     // Nobody has looked at the name of a certificate yet.
-                    None => match &mut looks {
-                        Some(looks) if bound.is_none() => looks.may_be_called(transaction, identifier)?,
-                        _ => true,
-                    },
+                    None => {
+                        allow_look_alike || bound.is_some() || looks.may_be_called(transaction, identifier)?
+                    }
                 };
             if !proven {
                 return Ok(Stored::Refused);
             }
-            if let Some(looks) = looks {
-                looks.add(identifier);
-            }
+            looks.add(identifier);
             let named = params![&**identifier, key.as_bytes()];
             execute(transaction, "INSERT OR IGNORE INTO terminals (identifier, key) VALUES (?1, ?2)", named)?;
             for table in ["permitted", "members"] {
@@ -218,8 +214,11 @@ fn perform(
             }
         }
         Operation::Terminal(StoreOperation::SaveGroup { group, owner, key, members }) => {
-            if let (Some(looks), true) = (looks, members.is_some()) {
-                if !super::groups::exists(transaction, group)? && !looks.may_be_called(transaction, group)? {
+            if members.is_some() {
+                if !allow_look_alike
+                    && !super::groups::exists(transaction, group)?
+                    && !looks.may_be_called(transaction, group)?
+                {
                     return Ok(Stored::Refused);
                 }
                 looks.add(group);
@@ -256,13 +255,13 @@ fn perform(
         Operation::Terminal(StoreOperation::EndDeposit { deposit, notice }) => {
             super::deposits::end(transaction, deposit, *notice)?;
         }
-        Operation::Ticket { identifier, digest } => {
-            if key_of(transaction, identifier)?.is_some() || super::groups::exists(transaction, identifier)? {
+        Operation::Ticket { identifier, digest, allow_look_alike: allowed } => {
+            let taken =
+                key_of(transaction, identifier)?.is_some() || super::groups::exists(transaction, identifier)?;
+            if taken || !(*allowed || looks.like(transaction, identifier)?.is_none()) {
                 return Ok(Stored::Refused);
             }
-            if let Some(looks) = looks {
-                looks.add(identifier);
-            }
+            looks.add(identifier);
             execute(transaction, "DELETE FROM tickets WHERE expires <= ?1", params![now()])?;
             let expires = now().saturating_add_unsigned(TICKET_LIFETIME.as_secs());
             let saved = params![&**identifier, digest, expires];

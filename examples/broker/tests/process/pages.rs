@@ -75,6 +75,9 @@ fn metrics_tell_what_happens() {
     }
     assert!(metric(&text, "p2pgate_broker_connections_accepted_total") >= 5);
     assert!(!text.contains("alice"), "a metric names nobody");
+    let [free, disk] =
+        ["disk_free_bytes", "disk_bytes"].map(|name| metric(&text, &format!("p2pgate_broker_{name}")));
+    assert!(0 < free && free <= disk);
 
     // The count goes on when lanes end, and never back.
     drop((one, other));

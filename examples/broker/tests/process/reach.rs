@@ -23,7 +23,7 @@ fn told(served: &Served, data: &std::path::Path, port: u16) -> String {
 #[test]
 fn p7_an_address_that_answers_is_told_and_hears_nothing_of_it() {
     let folder = folder();
-    let served = Served::start_with(folder.path(), &["--reach-seconds", "30"]);
+    let served = Served::start_with(folder.path(), &["--reach-seconds", "10"]);
     let callee = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = callee.local_addr().unwrap().port();
     let m11 = told(&served, folder.path(), port);
