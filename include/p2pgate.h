@@ -1118,6 +1118,15 @@ p2pgate_result_t p2pgate_terminal_permitted(const uint64_t *terminal,
                                             size_t index,
                                             p2pgate_peer_t *peer);
 
+// Writes 1 to `admitted` if the list and the pins, as they are now, allow a session that this terminal is the callee or the collector of, by the caller's own
+// entry or that of the group by which it came; else, and if there is no such session, 0. For those who restore a list that another program has stored while
+// there are sessions: close those that are not; p2pgate_terminal_permit ends by itself what must end.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+p2pgate_result_t p2pgate_terminal_is_admitted(uint64_t *terminal,
+                                              uint32_t session,
+                                              uint32_t *admitted);
+
 // Makes a writer for one recording.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE.

@@ -83,24 +83,13 @@ static void store_list(struct app *app)
     state_look(app->folder, "peers", &app->peers);
 }
 
-static int is_permitted(const struct app *app, uint32_t caller)
-{
-    p2pgate_peer_t peer, permitted;
-
-    if (p2pgate_terminal_peer(app->node.terminal, caller, &peer) != P2PGATE_OK)
-        return 0;
-    for (size_t at = 0; p2pgate_terminal_permitted(app->node.terminal, at, &permitted) == P2PGATE_OK; at++)
-        if (permitted.identifier_length == peer.identifier_length && memcmp(permitted.identifier, peer.identifier, peer.identifier_length) == 0)
-            return 1;
-    return 0;
-}
-
-/* The stored list counts; sessions with callers that are no longer on it end. */
+/* The stored list counts; sessions with callers that it does not allow, by their entry, their key or their group, end. */
 static void load_list(struct app *app)
 {
     uint8_t blob[P2PGATE_BLOB_LENGTH(RECORDER_PEERS)];
     size_t length;
     p2pgate_result_t result;
+    uint32_t admitted;
 
     state_look(app->folder, "peers", &app->peers);
     if (state_read(app->folder, "peers", blob, sizeof blob, &length) != 0) {
@@ -112,7 +101,7 @@ static void load_list(struct app *app)
     if (result != P2PGATE_OK)
         die(EXIT_LOCAL, "%s/peers: %s", app->folder, p2pgate_strerror(result));
     for (size_t at = 0; at < app->caller_count; at++)
-        if (!is_permitted(app, app->callers[at]))
+        if (p2pgate_terminal_is_admitted(app->node.terminal, app->callers[at], &admitted) == P2PGATE_OK && !admitted)
             p2pgate_terminal_close(app->node.terminal, app->callers[at]);
 }
 
@@ -125,20 +114,26 @@ static int is_list_stale(const struct app *app)
     return memcmp(&version, &app->peers, sizeof version) != 0;
 }
 
-/* P2PGATE_EVENT_PERSIST. If another process has stored a newer list, that counts; what is pinned here alone is kept. */
+/* Another process has stored a newer list: that counts, and what is pinned here alone is kept. */
+static void take_over_list(struct app *app)
+{
+    uint8_t ours[P2PGATE_BLOB_LENGTH(RECORDER_PEERS)];
+    size_t length;
+    const int has = p2pgate_terminal_blob(app->node.terminal, ours, sizeof ours, &length) == P2PGATE_OK;
+
+    load_list(app);
+    /* A table that is full meanwhile has no room for a pin: no reason to end. */
+    if (has)
+        p2pgate_terminal_adopt_pins(app->node.terminal, ours, length);
+}
+
+/* P2PGATE_EVENT_PERSIST. */
 static void persist(struct app *app)
 {
     const int file = app->is_locked ? -1 : lock(app);
 
-    if (is_list_stale(app)) {
-        uint8_t ours[P2PGATE_BLOB_LENGTH(RECORDER_PEERS)];
-        size_t length;
-        const int has = p2pgate_terminal_blob(app->node.terminal, ours, sizeof ours, &length) == P2PGATE_OK;
-        load_list(app);
-        /* A table that is full meanwhile has no room for a pin: no reason to end. */
-        if (has)
-            p2pgate_terminal_adopt_pins(app->node.terminal, ours, length);
-    }
+    if (is_list_stale(app))
+        take_over_list(app);
     store_list(app);
     if (file >= 0)
         close(file);
@@ -285,7 +280,7 @@ void app_turn(struct app *app, uint64_t longest)
     /* Before the broker's word of a caller is taken in: the list that allow has stored by then counts. Who takes no callers has no use for it. */
     if (app->listens && is_list_stale(app)) {
         const int file = lock(app);
-        load_list(app);
+        take_over_list(app);
         close(file);
     }
     node_work(&app->node);

@@ -133,18 +133,28 @@ static int hash_file(struct incoming *incoming)
     return 0;
 }
 
-static p2pgate_result_t prepare(struct incoming *incoming)
+/* Never through a link that somebody laid there. A session that lost its line may hold it still, in another process. */
+static p2pgate_result_t open_locked(struct incoming *incoming, struct stat *status)
 {
-    struct stat status;
+    incoming->file = openat(incoming->folder, incoming->temporary, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (incoming->file < 0)
+        return P2PGATE_E_ARGUMENT;
+    if (flock(incoming->file, LOCK_EX | LOCK_NB) == 0 && fstat(incoming->file, status) == 0)
+        return P2PGATE_OK;
+    const int error = errno;
+    close(incoming->file);
+    errno = error;
+    return error == EWOULDBLOCK ? P2PGATE_E_BUSY : P2PGATE_E_ARGUMENT;
+}
+
+static p2pgate_result_t prepare(struct incoming *incoming, const struct stat *status)
+{
     struct statvfs disk;
 
-    /* A session that lost its line may hold it still, in another process. */
-    if (flock(incoming->file, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? P2PGATE_E_BUSY : P2PGATE_E_ARGUMENT;
-    if (fstat(incoming->file, &status) != 0 || fstatvfs(incoming->file, &disk) != 0)
+    if (fstatvfs(incoming->file, &disk) != 0)
         return P2PGATE_E_ARGUMENT;
     /* Nobody knows whether the last bytes were on the disk before the power failed. */
-    incoming->written = (uint64_t)status.st_size;
+    incoming->written = (uint64_t)status->st_size;
     if (incoming->written > incoming->size)
         incoming->written = 0;
     incoming->written -= incoming->written < UNSYNCED ? incoming->written : UNSYNCED;
@@ -159,6 +169,7 @@ static p2pgate_result_t prepare(struct incoming *incoming)
 
 p2pgate_result_t incoming_open(struct incoming *incoming, int folder, uint32_t session, const p2pgate_peer_t *peer, const p2pgate_offered_t *offered)
 {
+    struct stat status;
     p2pgate_result_t result;
 
     incoming->session = session;
@@ -168,13 +179,19 @@ p2pgate_result_t incoming_open(struct incoming *incoming, int folder, uint32_t s
     incoming->hashed = offered->hash != 0;
     incoming_name((const char *)offered->name, incoming->name);
     incoming_temporary(peer, offered, incoming->temporary);
-    /* Never through a link that somebody laid there. */
-    incoming->file = openat(folder, incoming->temporary, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (incoming->file < 0)
-        return P2PGATE_E_ARGUMENT;
+    result = open_locked(incoming, &status);
+    if (result == P2PGATE_OK && status.st_nlink > 1) {
+        /* incoming_finish was cut off: it has its own name already, under which not a byte may change. */
+        close(incoming->file);
+        if (unlinkat(folder, incoming->temporary, 0) != 0)
+            return P2PGATE_E_ARGUMENT;
+        result = open_locked(incoming, &status);
+    }
+    if (result != P2PGATE_OK)
+        return result;
     p2pgate_sha256_init(&incoming->sha256);
     incoming->is_open = 1;
-    result = prepare(incoming);
+    result = prepare(incoming, &status);
     if (result != P2PGATE_OK) {
         const int error = errno;
         incoming_close(incoming, result == P2PGATE_E_STORAGE && incoming->written == 0);

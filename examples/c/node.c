@@ -282,6 +282,9 @@ static int take_input(struct node *node, struct wire *wire)
         else if (input.step == P2PGATE_STEP_PAYLOAD &&
                  node->payload(node->owner, input.session, input.offset, bytes + input.payload.start, input.payload.length) != 0)
             p2pgate_terminal_abandon(node->terminal, input.session, P2PGATE_CAUSE_NOT_STORED, net_now());
+        /* Opened in place: there may be a password or a key in it. */
+        if (input.step != P2PGATE_STEP_PAYLOAD)
+            p2pgate_wipe(bytes, input.consumed);
         wire->start += input.consumed;
         /* Blocked: what is there stays, and nothing more is read until something else went on. Closed: P2PGATE_EVENT_CLOSE follows. */
         if (input.step == P2PGATE_STEP_BLOCKED || input.step == P2PGATE_STEP_CLOSED)

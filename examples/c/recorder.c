@@ -19,6 +19,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,7 +27,7 @@
 #include <unistd.h>
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* then SIGPIPE has to be ignored otherwise */
+#define MSG_NOSIGNAL 0 /* SIGPIPE is ignored all the same */
 #endif
 
 static int sockets[NET_SLOTS];
@@ -256,5 +257,7 @@ void net_wait(const struct net_interest *interest, uint64_t milliseconds)
 
 int main(int argc, char **argv)
 {
+    /* OpenSSL writes without MSG_NOSIGNAL: a broker that is gone must not end this program. */
+    signal(SIGPIPE, SIG_IGN);
     return run(argc, argv);
 }

@@ -108,9 +108,10 @@ void tls_end(int slot, int file)
     struct pollfd room = {file, POLLOUT, 0};
 
     ERR_clear_error();
-    if (SSL_is_init_finished(ssl))
-        while (SSL_shutdown(ssl) < 0 && SSL_want_write(ssl) && poll(&room, 1, LAST_WORDS_MS) > 0)
-            ERR_clear_error();
+    /* Only as long as there is room to come: a connection that is lost has none, and poll would say so again and again. */
+    for (int result; SSL_is_init_finished(ssl) && (result = SSL_shutdown(ssl)) < 0 && SSL_get_error(ssl, result) == SSL_ERROR_WANT_WRITE &&
+                     poll(&room, 1, LAST_WORDS_MS) > 0;)
+        ERR_clear_error();
     ERR_clear_error();
     SSL_free(ssl);
     connections[slot] = NULL;

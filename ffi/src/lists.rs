@@ -8,7 +8,7 @@ use crate::transport::transmit_code;
 use core::ffi::c_char;
 use p2pgate::identifier::Identifier;
 use p2pgate::link::PublicKey;
-use p2pgate::terminal::{AnnounceError, Entries, GroupError};
+use p2pgate::terminal::{AnnounceError, Entries, GroupError, SessionId};
 
 /// Longest identifier, bytes.
 pub const P2PGATE_MAX_IDENTIFIER: usize = 128;
@@ -223,4 +223,26 @@ pub unsafe extern "C" fn p2pgate_terminal_permitted(
         out.put(p2pgate_peer_t::new(identifier, key));
         Ok(())
     })())
+}
+
+/// Writes 1 to `admitted` if the list and the pins, as they are now, allow a session that this terminal is the callee or the collector of, by the caller's own
+/// entry or that of the group by which it came; else, and if there is no such session, 0. For those who restore a list that another program has stored while
+/// there are sessions: close those that are not; p2pgate_terminal_permit ends by itself what must end.
+///
+/// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p2pgate_terminal_is_admitted(
+    terminal: *mut u64,
+    session: u32,
+    admitted: *mut u32,
+) -> p2pgate_result_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with(terminal, |held| {
+            let out = Out::new(admitted)?;
+            let session = SessionId::from_number(session);
+            out.put(session.is_some_and(|session| held.terminal.is_admitted(session)).into());
+            Ok(())
+        })
+    }
 }

@@ -49,6 +49,8 @@ pub(super) enum Pending {
     Resolved {
         link: ConnectionId,
         identifier: Name,
+        /// The terminal's, if it told its own.
+        key: Option<PublicKey>,
         address: Option<StoredAddress>,
         transaction: Option<u32>,
     },
@@ -119,7 +121,11 @@ impl Broker {
             Pending::Group { link, owner, key, group, members, transaction } => {
                 self.group_stored(link, (&owner, key), (group, members), transaction, outcome);
             }
-            Pending::Resolved { link, identifier, address, transaction } => {
+            Pending::Resolved { link, identifier, key, address, transaction } => {
+                // A key that was taken away meanwhile took its address with it.
+                if key.is_some_and(|key| self.registry.key_of(&identifier) != Some(key)) {
+                    return;
+                }
                 let done = outcome == Stored::Done;
                 self.address_stored(link, (identifier, address), transaction, done, now);
             }

@@ -175,16 +175,17 @@ impl Broker {
     fn address_told(&mut self, link: ConnectionId, address: &message::Address<'_>, now: u64) {
         let transaction = address.transaction;
         let told = StoredAddress::new(address);
-        let (identifier, address) = if self.asks(link) {
+        let (identifier, key, address) = if self.asks(link) {
             // The broker has put in where its terminals' links come from: without an address it says that there is none.
-            (address.identifier.into(), (!told.is_open()).then_some(told))
+            (address.identifier.into(), None, (!told.is_open()).then_some(told))
         } else {
             let Some(own) = self.own_identifier(link, address.identifier, transaction) else { return };
             if !self.may_write(link, &own, transaction, now) {
                 return;
             }
             let Some(source) = self.net.connections.get(&link).map(|it| it.source.ip()) else { return };
-            (own, Some(told.settled(source)))
+            let key = self.registry.key_of(&own);
+            (own, key, Some(told.settled(source)))
         };
         let Some(resolver) = &self.resolver else { return };
         let new = !resolver.addresses.contains_key(&identifier);
@@ -194,7 +195,7 @@ impl Broker {
         }
         let operation =
             StoreOperation::SaveResolved { identifier: identifier.clone(), address: address.clone() };
-        self.store(operation, Pending::Resolved { link, identifier, address, transaction });
+        self.store(operation, Pending::Resolved { link, identifier, key, address, transaction });
     }
 
     /// It is on disk.

@@ -228,10 +228,15 @@ impl<'a> Peers<'a> {
     /// First use pins. `Ok(true)`: this is new, store it.
     pub(super) fn pin(&mut self, identifier: &Identifier, key: &PublicKey) -> Result<bool, PermitError> {
         let peer = self.place(identifier)?;
-        if peer.standing == Standing::Deleted || peer.key.is_some() {
+        if peer.key.is_some() {
             return Ok(false);
         }
         peer.key = Some(*key);
+        if peer.standing == Standing::Deleted {
+            // The deletion must not be forgotten, nor the key with it: the whole list is registered instead.
+            peer.standing = Standing::Known;
+            self.book.whole = true;
+        }
         Ok(true)
     }
 
@@ -350,7 +355,8 @@ impl<'a> Peers<'a> {
             rest = further;
             let Some(identifier) = peer.identifier else { continue };
             // Who was on a list there and is on none here was struck off: its key went with it.
-            let kept = peer.standing == Standing::Known || self.find(identifier.as_str()).is_some();
+            let here = self.find(identifier.as_str()).map(|index| self.places[index].standing);
+            let kept = here != Some(Standing::Deleted) && (peer.standing == Standing::Known || here.is_some());
             if let Some(key) = peer.key.filter(|_| kept) {
                 self.pin(&identifier, &key).map_err(|_| RestoreError::TooMany)?;
             }

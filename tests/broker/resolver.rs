@@ -293,6 +293,20 @@ fn p1_a_revoked_terminal_s_address_is_nobody_s() {
 }
 
 #[test]
+fn p1_an_address_on_its_way_to_disk_does_not_outlast_its_terminal_s_key() {
+    let mut resolver = resolver(Config::default(), false);
+    let eve = resolver.terminal("eve", 6);
+    resolver.hold = true;
+    resolver.send(eve, "ADDRESS\nIdentifier:eve\nAddress:198.51.100.66\nPort:66\n");
+    resolver.revoke("eve");
+    resolver.hold = false;
+    resolver.release();
+    assert!(resolver.store.resolved.is_empty());
+    let again = resolver.terminal("eve", 7);
+    assert_eq!(resolver.ask(again, "RESOLVE\nIdentifier:eve\n"), "NOTIFY\nNot Registered.\n");
+}
+
+#[test]
 fn p1_only_the_broker_s_key_may_ask() {
     let mut system = System::new(Config::default(), false);
     let (_, _) = system.pair();

@@ -222,6 +222,30 @@ fn a_key_seen_first_is_the_only_one_from_then_on_at_both_ends() {
 }
 
 #[test]
+fn a_key_seen_first_is_pinned_though_its_entry_was_struck_off_just_before() {
+    let other = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+    let mut world = heard_pair(BrokerConfig::default());
+    world.permit(0, &["Ib"], &[]);
+    // The broker has not heard of it.
+    world.nodes[0].auto_persist = false;
+    world.permit(0, &[], &["Ib"]);
+    let session = world.call(0, 1);
+    assert!(connected(&world, 0).is_some(), "{:?}", world.events(0));
+    world.nodes[0].terminal.close(session);
+    world.settle();
+    replace(&mut world, "NOTIFY\nCallee Address:", "Callee Key:", other);
+    let session = world.call(0, 1);
+    assert!(world.events(0).contains(&denied(session, Denied::KeyChanged)), "{:?}", world.events(0));
+    // Nor is the deletion forgotten.
+    let mut blob = vec![0; 16 << 10];
+    world.nodes[0].terminal.blob(&mut blob).unwrap();
+    world.nodes[0].terminal.persisted();
+    world.settle();
+    assert!(world.nodes[0].terminal.is_registered());
+    assert_eq!(world.nodes[0].terminal.permitted().count(), 0);
+}
+
+#[test]
 fn p5_a_caller_that_gives_up_before_it_connects_frees_the_callees_place_at_once() {
     let mut world = World::new(BrokerConfig::default());
     world.add("Ia");

@@ -4,7 +4,7 @@ use crate::world::{Host, World};
 use crate::{connected, count, offer, pair, recording, segments};
 use p2pgate::broker::Config as BrokerConfig;
 use p2pgate::route::Attribute;
-use p2pgate::terminal::{AcceptError, ClosedCause, Event, Refusal};
+use p2pgate::terminal::{AcceptError, ClosedCause, Event, FetchError, Refusal};
 
 /// A peer link's preamble.
 const PREAMBLE: usize = 24;
@@ -42,6 +42,21 @@ fn p5_a_request_that_was_held_back_gets_through_within_its_time_only() {
         assert_eq!(count(&world, 1, refused(Refusal::UnknownGrant)), usize::from(!in_time));
         assert_eq!(is_over(&world, pipe), !in_time);
     }
+}
+
+#[test]
+fn p5_no_call_out_of_turn_makes_a_grant_last_longer() {
+    let (mut world, bytes) = stolen();
+    let expected =
+        |event: &Event| if let Event::Expected { session } = event { Some(*session) } else { None };
+    let session = world.events(1).iter().find_map(expected).unwrap();
+    world.pass(58_000);
+    let now = world.now;
+    assert_eq!(world.nodes[1].terminal.fetch(session, None, now), Err(FetchError::NotOpen));
+    world.pass(3_000);
+    let pipe = world.wild(Some(1));
+    world.feed(pipe, &bytes);
+    assert!(connected(&world, 1).is_none() && is_over(&world, pipe));
 }
 
 #[test]

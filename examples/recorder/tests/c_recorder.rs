@@ -341,6 +341,49 @@ fn an_interrupted_recording_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_recording_that_has_its_name_never_changes_again() {
+    let stage = pair();
+    let file = stage.large_file(64 << 20);
+    let receiving = Receiving::start(&stage, "carla", &[]);
+    let mut sending = stage.command("anna", "send", &["--to", "carla", &file, "--as", "public"]);
+    let mut sending = sending.stderr(Stdio::null()).spawn().unwrap();
+    let partial = eventually(|| {
+        let entries = fs::read_dir(&receiving.out).ok()?;
+        let large = |path: &PathBuf| path.metadata().is_ok_and(|file| file.len() > 8 << 20);
+        entries.flatten().map(|entry| entry.path()).find(large)
+    });
+    sending.kill().unwrap();
+    sending.wait().unwrap();
+    let out = receiving.out.clone();
+    drop(receiving);
+    // As one leaves it that is killed between giving the name and taking the temporary one away.
+    let place = out.join("placed.bin");
+    fs::hard_link(&partial, &place).unwrap();
+    let length = place.metadata().unwrap().len();
+    let mut receiving = Receiving::start(&stage, "carla", &[]);
+    stage.send("anna", "carla", &file, &["--as", "public"]);
+    assert!(same(&receiving.received(), &file));
+    assert_eq!(place.metadata().unwrap().len(), length);
+}
+
+#[test]
+fn v5_a_session_ends_when_its_caller_is_to_have_another_key() {
+    let stage = pair();
+    let receiving = Receiving::start(&stage, "carla", &[]);
+    let file = stage.large_file(400 << 20);
+    let mut sending = stage.command("anna", "send", &["--to", "carla", &file]);
+    let sending = sending.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually(|| {
+        let mut entries = fs::read_dir(&receiving.out).ok()?.flatten();
+        entries.find(|entry| entry.metadata().is_ok_and(|file| file.len() > 1 << 20))
+    });
+    let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE";
+    done(&stage, "carla", "allow", &["--add", &format!("anna={other}")]);
+    let output = sending.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+#[test]
 fn either_recorder_goes_on_with_the_others_folder() {
     let stage = pair();
     // What C enrolled and permitted, Rust receives with; then C again, with the keys that Rust has seen.

@@ -7,11 +7,14 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use common::{Stage, TEST_CARD, TEST_CARD_BYTES, same};
+use common::{Stage, TEST_CARD, TEST_CARD_BYTES, eventually, same};
 use p2pgate_broker::{Options, Secured, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
@@ -177,6 +180,11 @@ fn v5_a_certificate_enrols_its_name_and_no_other() {
 
 /// The recorder in C with TLS, if it can be built here.
 fn c_recorder() -> Option<PathBuf> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(build_c_recorder).clone()
+}
+
+fn build_c_recorder() -> Option<PathBuf> {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let probe = Command::new("sh")
@@ -200,6 +208,67 @@ fn c_recorder() -> Option<PathBuf> {
     let output = make.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     Some(program)
+}
+
+/// Passes on what comes for `to`, and resets the first connection once told so. Where it listens.
+fn fragile(to: SocketAddr, reset: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for (number, client) in listener.incoming().flatten().enumerate() {
+            let (reset, server) = (reset.clone(), TcpStream::connect(to).unwrap());
+            std::thread::spawn(move || {
+                for stream in [&client, &server] {
+                    stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+                }
+                let mut buffer = [0; 4096];
+                while !(number == 0 && reset.load(Ordering::Relaxed)) {
+                    for (mut from, mut to) in [(&client, &server), (&server, &client)] {
+                        match from.read(&mut buffer) {
+                            Ok(0) => return,
+                            Ok(length) => to.write_all(&buffer[..length]).unwrap(),
+                            Err(_) => {}
+                        }
+                    }
+                }
+                rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn v7_a_recorder_in_c_outlives_a_broker_that_resets_its_connection() {
+    let Some(program) = c_recorder() else { return };
+    let stage = Stage::with(secured);
+    init(&stage, "anna");
+    // A state of this recorder's is one of the other's as well.
+    init(&stage, "carla");
+    stage.done("anna", "allow", &["--create", "carla"]);
+    stage.done("carla", "allow", &["--create", "anna"]);
+    let (state, out) = (stage.path("carla"), stage.path("carla-received"));
+    let reset = Arc::new(AtomicBool::new(false));
+    let way = fragile(stage.tls.unwrap(), reset.clone()).to_string();
+    let identity = fs::read_to_string(state.join("identity")).unwrap();
+    let identity = identity.replace(&stage.tls.unwrap().to_string(), &way);
+    fs::write(state.join("identity"), identity).unwrap();
+
+    let mut receive = Command::new(&program);
+    receive.arg("receive").arg("--state").arg(&state).args(["--listen", "127.0.0.1:0", "--once", "--out"]);
+    let mut receiving = receive.arg(&out).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(receiving.stdout.take().unwrap());
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut lines, &mut ready).unwrap();
+    assert!(ready.starts_with("ready "), "{ready}");
+    reset.store(true, Ordering::Relaxed);
+    // Once it is there again, it takes what comes.
+    eventually(|| {
+        assert_eq!(receiving.try_wait().unwrap(), None);
+        stage.run("anna", "send", &["--to", "carla", TEST_CARD]).status.success().then_some(())
+    });
+    assert!(receiving.wait().unwrap().success());
+    assert!(same(Path::new(TEST_CARD), out.join("test-card.mpg")));
 }
 
 #[test]

@@ -71,6 +71,7 @@ static void all_give(p2pgate_result_t want, uint64_t *t)
     GIVES(want, p2pgate_terminal_permit_create(t, NULL, 0));
     GIVES(want, p2pgate_terminal_permit(t, NULL, 0, NULL, 0));
     GIVES(want, p2pgate_terminal_permitted(t, 0, &out.peer));
+    GIVES(want, p2pgate_terminal_is_admitted(t, 0, &out.number));
     GIVES(want, p2pgate_terminal_announce(t, "g", 1, 1, buffer, sizeof buffer, &out.frame));
     GIVES(want, p2pgate_terminal_group(t, "g", 1, 1, NULL, 0, NULL, 0, buffer, sizeof buffer, &out.frame));
     GIVES(want, p2pgate_terminal_call(t, "bedroom", 7, 0, &out.number));

@@ -43,7 +43,6 @@ impl Machine<'_> {
         let at = self.index(id).ok_or(FetchError::NotOpen)?;
         let number = self.core.next_transaction();
         let session = &mut self.sessions[at];
-        session.deadline = now + IDLE_MS;
         let open = session.open_mut().ok_or(FetchError::NotOpen)?;
         open.transport().ok_or(FetchError::NotOpen)?;
         if open.transfer.state != TransferState::None {
@@ -63,6 +62,7 @@ impl Machine<'_> {
             }
             return Err(FetchError::Name);
         }
+        self.sessions[at].deadline = now + IDLE_MS;
         Ok(())
     }
 
