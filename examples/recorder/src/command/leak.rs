@@ -17,7 +17,7 @@ use p2pgate::route::Selection;
 use p2pgate::sframe::Suite;
 use serde_json::{Value, json};
 
-use self::cost::Shares;
+use self::cost::{SELECTIONS, Shares};
 use self::score::{Summary, likeness};
 use self::stream::Stream;
 use crate::cli::Leak;
@@ -35,9 +35,7 @@ pub fn run(arguments: &Leak) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::local("cannot read", path, &error);
     let file = File::open(path).map_err(cannot)?;
     let scans = Selection::EACH.map(|selection| scan(&file, Splitter::with(selection, false), false));
-    let [intra, second, anchors, all] = scans;
-    let scans =
-        [intra.map_err(cannot)?, second.map_err(cannot)?, anchors.map_err(cannot)?, all.map_err(cannot)?];
+    let scans = scans.into_iter().collect::<Result<Vec<Scan>, _>>().map_err(cannot)?;
     check(path, &scans[0])?;
     let bytes = fs::read(path).map_err(cannot)?;
     fs::create_dir_all(&arguments.out)
@@ -89,7 +87,7 @@ fn check(path: &Path, scan: &Scan) -> Result<(), Failure> {
 struct Seen {
     size: (usize, usize),
     /// By selection: the pictures in clear against the original's, and plain grey against these.
-    figures: [(Summary, Summary); 4],
+    figures: [(Summary, Summary); SELECTIONS],
     /// Pictures whose references are there, and pictures that came out of the decoder.
     expected: usize,
     decoded: Option<usize>,
@@ -201,13 +199,13 @@ fn compare(
 
 fn report(
     path: &Path,
-    scans: &[Scan; 4],
-    shares: &[[Shares; 4]; 2],
+    scans: &[Scan],
+    shares: &[[Shares; SELECTIONS]; 2],
     seen: Option<&Seen>,
     version: Option<&str>,
 ) -> Value {
     let Scan { bytes, pictures, codec, .. } = scans[0];
-    let selections: Vec<Value> = (0..4)
+    let selections: Vec<Value> = (0..SELECTIONS)
         .map(|at| {
             let mut time = serde_json::Map::new();
             for ((name, _), shares) in SUITES.iter().zip(shares) {
