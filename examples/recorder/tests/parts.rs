@@ -4,7 +4,8 @@
 
 use std::fs;
 
-use p2pgate_recorder::cli::{Attribute, parse_size};
+use p2pgate::route::{Attribute, Selection};
+use p2pgate_recorder::cli::parse_size;
 use p2pgate_recorder::incoming::{Description, Incoming, Refusal};
 use p2pgate_recorder::kinds::Kinds;
 use p2pgate_recorder::names::{numbered, partial, sanitise};
@@ -68,7 +69,7 @@ fn sizes() {
 
 #[test]
 fn v10c_the_first_rule_that_matches_counts() {
-    let table = "# kinds\n\nHoliday*  confidential\n.mpg split\nmy film?.ts\tpublic\n*.j*g public\n";
+    let table = "# kinds\n\nHoliday*  confidential\n.mpg split\n.vob split/anchors/seal-rest\n.ts2 split/intra-blocks\nmy film?.ts\tpublic\n*.j*g public\n";
     let kinds = Kinds::parse(table).unwrap();
     for (name, attribute) in [
         ("holiday 1.mpg", Some(Attribute::Confidential)),
@@ -79,14 +80,18 @@ fn v10c_the_first_rule_that_matches_counts() {
         ("x.jpeg", Some(Attribute::Public)),
         ("mpg", None),
     ] {
-        assert_eq!(kinds.attribute(name), attribute, "{name}");
+        assert_eq!(kinds.plan(name).map(|plan| plan.wanted), attribute, "{name}");
     }
-    for wrong in ["*.mpg", "*.mpg secret", "*.mpg auto"] {
+    let sealed = |name: &str| kinds.plan(name).map(|plan| (plan.selection, plan.seal_rest));
+    assert_eq!(sealed("film.mpg"), Some((Selection::Intra, false)));
+    assert_eq!(sealed("film.vob"), Some((Selection::Anchors, true)));
+    assert_eq!(sealed("film.ts2"), Some((Selection::IntraBlocks, false)));
+    for wrong in ["*.mpg", "*.mpg secret", "*.mpg auto", "*.mpg split/most", "*.mpg public/intra"] {
         assert!(Kinds::parse(wrong).is_err(), "{wrong}");
     }
     // A pattern that would be slow with naive backtracking.
     let slow = Kinds::parse(&format!("{}b public", "*a".repeat(50))).unwrap();
-    assert_eq!(slow.attribute(&"a".repeat(5_000)), None);
+    assert_eq!(slow.plan(&"a".repeat(5_000)), None);
 }
 
 const WHAT: Description<'static> =

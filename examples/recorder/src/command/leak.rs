@@ -124,8 +124,8 @@ fn eavesdrop(path: &Path, bytes: Vec<u8>, container: Container, out: &Path) -> R
     // The selections that leave different pictures in clear, and what they show.
     let mut views: Vec<(Selection, Vec<bool>, PathBuf)> = Vec::new();
     // The PNG shows a picture that every view shows, if there is any in clear.
-    let mut shown = Selection::EACH.map(|selection| stream.in_clear(selection)).into_iter().rev();
-    let shown = shown.find(|clear| clear.contains(&true)).unwrap_or_default();
+    let clear = Selection::EACH.map(|selection| stream.in_clear(selection));
+    let shown = |number: usize| clear.iter().filter(|clear| clear.contains(&true)).all(|clear| clear[number]);
     let mut most = f64::MIN;
     for (at, selection) in Selection::EACH.into_iter().enumerate() {
         let clear = stream.in_clear(selection);
@@ -143,7 +143,7 @@ fn eavesdrop(path: &Path, bytes: Vec<u8>, container: Container, out: &Path) -> R
         // The first selection leaves most in clear; its most telling picture it is.
         if views.is_empty() {
             for (number, gain) in gains {
-                if shown[number] && gain > most {
+                if shown(number) && gain > most {
                     most = gain;
                     seen.picture = Some(Picture { number, selections: Vec::new() });
                 }
