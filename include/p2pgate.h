@@ -496,6 +496,10 @@
 // Seal all of the video.
 #define P2PGATE_SELECT_ALL 3
 
+// Seal I-pictures, and slices of P and B pictures of MPEG-1 and MPEG-2 that hold intra-coded macroblocks or can't be read, and all of H.264 and HEVC.
+// Only in a library built with the feature `blocks`, which it has by default; the window has to be P2PGATE_SPLITTER_BLOCKS_WINDOW bytes.
+#define P2PGATE_SELECT_INTRA_BLOCKS 4
+
 // No container that is known: all is sealed.
 #define P2PGATE_CONTAINER_UNKNOWN 0
 
@@ -529,11 +533,17 @@
 // A window of this many bytes always gives a span: the most that the application has to keep.
 #define P2PGATE_SPLITTER_WINDOW 4096
 
+// The same with P2PGATE_SELECT_INTRA_BLOCKS; slices that need more are sealed.
+#define P2PGATE_SPLITTER_BLOCKS_WINDOW 65536
+
 // Words of a splitter for MPEG-1 and MPEG-2, which is what a library without the feature `nal` has.
 #define P2PGATE_SPLITTER_WORDS 124
 
-// Words of a splitter for H.264 and HEVC too, which is what the library has by default.
+// Words of a splitter for H.264 and HEVC too.
 #define P2PGATE_SPLITTER_NAL_WORDS 256
+
+// Words of a splitter that has P2PGATE_SELECT_INTRA_BLOCKS too, which is what the library has by default.
+#define P2PGATE_SPLITTER_BLOCKS_WORDS 384
 
 // Words of a terminal besides its places; see P2PGATE_TERMINAL_WORDS.
 #define P2PGATE_CORE_WORDS 258
@@ -799,7 +809,8 @@ typedef struct {
   uint64_t dc_only_bytes;
   // Of these: not video.
   uint64_t not_video_bytes;
-  // Of these: undecided, so sealed.
+  // Of these: undecided, so sealed. With P2PGATE_SELECT_INTRA_BLOCKS those of slices without intra-coded macroblocks are in `bytes` alone, and what
+  // the pictures have here is the slices that may hold such.
   uint64_t undecided_bytes;
   // P2PGATE_CONTAINER_...
   uint32_t container;
@@ -1273,8 +1284,8 @@ p2pgate_result_t p2pgate_sha256_finish(const p2pgate_sha256_t *sha256, uint8_t *
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
 p2pgate_result_t p2pgate_sha256_deinit(p2pgate_sha256_t *sha256);
 
-// Makes a splitter for one recording of `storage`, `words` words that stay where they are until p2pgate_splitter_deinit: P2PGATE_SPLITTER_NAL_WORDS, or
-// P2PGATE_SPLITTER_WORDS if the library is without H.264 and HEVC; with fewer than it needs it says P2PGATE_E_STORAGE. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
+// Makes a splitter for one recording of `storage`, `words` words that stay where they are until p2pgate_splitter_deinit: P2PGATE_SPLITTER_BLOCKS_WORDS,
+// P2PGATE_SPLITTER_NAL_WORDS if the library is without the feature `blocks`, P2PGATE_SPLITTER_WORDS if it is without H.264 and HEVC too; with fewer than it needs it says P2PGATE_E_STORAGE. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_ARGUMENT.
 p2pgate_result_t p2pgate_splitter_init(uint64_t *storage,
@@ -1286,7 +1297,7 @@ p2pgate_result_t p2pgate_splitter_init(uint64_t *storage,
 //
 // `window` is the recording from the end of the last span on, as far as it is there; `last` other than 0 says that it goes up to the recording's end.
 // Between two calls drop the span from the window's front and add bytes behind, nothing else. P2PGATE_NOTHING: more bytes are needed, which never
-// happens with P2PGATE_SPLITTER_WINDOW bytes, or with `last` and any at all. Spans that follow each other may be of the same class.
+// happens with P2PGATE_SPLITTER_WINDOW bytes (P2PGATE_SPLITTER_BLOCKS_WINDOW with P2PGATE_SELECT_INTRA_BLOCKS), or with `last` and any at all. Spans that follow each other may be of the same class.
 //
 // Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT.
 p2pgate_result_t p2pgate_splitter_next(uint64_t *splitter,

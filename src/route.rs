@@ -17,10 +17,11 @@ pub enum Attribute {
 }
 
 impl Selection {
-    /// Each selection; each seals what those before it seal.
-    pub const EACH: [Self; 4] = [Self::Intra, Self::IntraAndSecondField, Self::Anchors, Self::All];
+    /// Each selection. Those before [`Selection::IntraBlocks`] seal what those before them seal.
+    pub const EACH: [Self; 5] =
+        [Self::Intra, Self::IntraAndSecondField, Self::Anchors, Self::All, Self::IntraBlocks];
 
-    /// What owners call it: `intra`, `intra+second-field`, `anchors` or `all`.
+    /// What owners call it: `intra`, `intra+second-field`, `anchors`, `all` or `intra-blocks`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,6 +29,7 @@ impl Selection {
             Self::IntraAndSecondField => "intra+second-field",
             Self::Anchors => "anchors",
             Self::All => "all",
+            Self::IntraBlocks => "intra-blocks",
         }
     }
 

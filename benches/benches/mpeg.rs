@@ -7,8 +7,8 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use p2pgate::mpeg::{Part, Splitter};
-use p2pgate_benches::{pictures, program_stream, split, transport_stream};
+use p2pgate::mpeg::{Part, Selection, Splitter};
+use p2pgate_benches::{pictures, program_stream, split, split_with, transport_stream};
 
 fn measure(c: &mut Criterion) {
     let pictures = pictures(8);
@@ -44,6 +44,12 @@ fn measure(c: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("splitter", name), data, |b, data| {
             b.iter(|| split(black_box(data)).0)
         });
+        // The macroblocks of the streams made here aren't any: slices are given up at once.
+        if name.starts_with("big") {
+            group.bench_with_input(BenchmarkId::new("intra-blocks", name), data, |b, data| {
+                b.iter(|| split_with(black_box(data), Selection::IntraBlocks).0)
+            });
+        }
         group.bench_with_input(BenchmarkId::new("memmem", name), data, |b, data| {
             b.iter(|| memchr::memmem::find_iter(black_box(data), &[0, 0, 1]).count())
         });

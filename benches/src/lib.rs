@@ -1,13 +1,18 @@
 //! Streams to measure on: 15 Mb/s, 25 pictures a second, 68 slices a picture.
 
-use p2pgate::mpeg::{Class, Splitter};
+use p2pgate::mpeg::{Class, Selection, Splitter};
 
 /// Bytes given to the splitter at a time.
-const WINDOW: usize = 64 * 1024;
+const WINDOW: usize = 64 * 1024; // as much as any selection holds back
 
 /// Bytes of each class.
 pub fn split(data: &[u8]) -> ([usize; 2], Splitter) {
-    let mut splitter = Splitter::new();
+    split_with(data, Selection::Intra)
+}
+
+/// As [`split`] with another selection.
+pub fn split_with(data: &[u8], selection: Selection) -> ([usize; 2], Splitter) {
+    let mut splitter = Splitter::with(selection, false);
     let mut classes = [0; 2];
     let (mut start, mut end) = (0, 0);
     while start < data.len() {

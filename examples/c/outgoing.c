@@ -14,7 +14,7 @@ void outgoing_begin(struct outgoing *outgoing, int file, int split, int seal_res
     outgoing->class_ = P2PGATE_CLASS_SEALED;
     outgoing->any = outgoing->last = 0;
     outgoing->left = outgoing->start = outgoing->end = 0;
-    p2pgate_splitter_init(outgoing->splitter, P2PGATE_SPLITTER_NAL_WORDS, P2PGATE_SELECT_INTRA, seal_rest != 0);
+    p2pgate_splitter_init(outgoing->splitter, P2PGATE_SPLITTER_BLOCKS_WORDS, P2PGATE_SELECT_INTRA, seal_rest != 0);
     p2pgate_sha256_init(&outgoing->sha256);
 }
 

@@ -19,7 +19,7 @@ struct outgoing {
     int last;                       /* the window goes up to the recording's end */
     size_t start, end;              /* of the window: what is there */
     uint8_t window[OUTGOING_CHUNK + P2PGATE_SPLITTER_WINDOW];
-    uint64_t splitter[P2PGATE_SPLITTER_NAL_WORDS];
+    uint64_t splitter[P2PGATE_SPLITTER_BLOCKS_WORDS];
     p2pgate_sha256_t sha256;        /* of all bytes given out or passed over */
 };
 

@@ -17,6 +17,9 @@ pub const P2PGATE_SELECT_INTRA_AND_SECOND_FIELD: u32 = 1;
 pub const P2PGATE_SELECT_ANCHORS: u32 = 2;
 /// Seal all of the video.
 pub const P2PGATE_SELECT_ALL: u32 = 3;
+/// Seal I-pictures, and slices of P and B pictures of MPEG-1 and MPEG-2 that hold intra-coded macroblocks or can't be read, and all of H.264 and HEVC.
+/// Only in a library built with the feature `blocks`, which it has by default; the window has to be P2PGATE_SPLITTER_BLOCKS_WINDOW bytes.
+pub const P2PGATE_SELECT_INTRA_BLOCKS: u32 = 4;
 
 /// No container that is known: all is sealed.
 pub const P2PGATE_CONTAINER_UNKNOWN: u32 = 0;
@@ -42,10 +45,14 @@ pub const P2PGATE_CODEC_HEVC: u32 = 4;
 
 /// A window of this many bytes always gives a span: the most that the application has to keep.
 pub const P2PGATE_SPLITTER_WINDOW: usize = 4096;
+/// The same with P2PGATE_SELECT_INTRA_BLOCKS; slices that need more are sealed.
+pub const P2PGATE_SPLITTER_BLOCKS_WINDOW: usize = 65536;
 /// Words of a splitter for MPEG-1 and MPEG-2, which is what a library without the feature `nal` has.
 pub const P2PGATE_SPLITTER_WORDS: usize = 124;
-/// Words of a splitter for H.264 and HEVC too, which is what the library has by default.
+/// Words of a splitter for H.264 and HEVC too.
 pub const P2PGATE_SPLITTER_NAL_WORDS: usize = 256;
+/// Words of a splitter that has P2PGATE_SELECT_INTRA_BLOCKS too, which is what the library has by default.
+pub const P2PGATE_SPLITTER_BLOCKS_WORDS: usize = 384;
 
 /// The next bytes of a recording that are of one class.
 #[repr(C)]
@@ -81,7 +88,8 @@ pub struct p2pgate_counts_t {
     pub dc_only_bytes: u64,
     /// Of these: not video.
     pub not_video_bytes: u64,
-    /// Of these: undecided, so sealed.
+    /// Of these: undecided, so sealed. With P2PGATE_SELECT_INTRA_BLOCKS those of slices without intra-coded macroblocks are in `bytes` alone, and what
+    /// the pictures have here is the slices that may hold such.
     pub undecided_bytes: u64,
     /// P2PGATE_CONTAINER_...
     pub container: u32,
@@ -98,9 +106,17 @@ impl Object for Splitter {
 }
 
 /// What this library's splitter takes.
-const WORDS: usize = if cfg!(feature = "nal") { P2PGATE_SPLITTER_NAL_WORDS } else { P2PGATE_SPLITTER_WORDS };
+const WORDS: usize = if cfg!(feature = "blocks") {
+    P2PGATE_SPLITTER_BLOCKS_WORDS
+} else if cfg!(feature = "nal") {
+    P2PGATE_SPLITTER_NAL_WORDS
+} else {
+    P2PGATE_SPLITTER_WORDS
+};
 const _: () = assert!(size_of::<crate::memory::Slot<Splitter>>() <= WORDS * 8);
 const _: () = assert!(P2PGATE_SPLITTER_WINDOW == MAX_LAG);
+#[cfg(feature = "blocks")]
+const _: () = assert!(P2PGATE_SPLITTER_BLOCKS_WINDOW == p2pgate::mpeg::MAX_BLOCKS_LAG);
 
 pub(crate) const fn class_number(class: Class) -> u32 {
     match class {
@@ -117,8 +133,8 @@ pub(crate) const fn class_of(number: u32) -> Result<Class, p2pgate_result_t> {
     }
 }
 
-/// Makes a splitter for one recording of `storage`, `words` words that stay where they are until p2pgate_splitter_deinit: P2PGATE_SPLITTER_NAL_WORDS, or
-/// P2PGATE_SPLITTER_WORDS if the library is without H.264 and HEVC; with fewer than it needs it says P2PGATE_E_STORAGE. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
+/// Makes a splitter for one recording of `storage`, `words` words that stay where they are until p2pgate_splitter_deinit: P2PGATE_SPLITTER_BLOCKS_WORDS,
+/// P2PGATE_SPLITTER_NAL_WORDS if the library is without the feature `blocks`, P2PGATE_SPLITTER_WORDS if it is without H.264 and HEVC too; with fewer than it needs it says P2PGATE_E_STORAGE. `selection` is P2PGATE_SELECT_...; with `seal_rest` other than 0 what isn't video is sealed too.
 ///
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -138,6 +154,8 @@ pub unsafe extern "C" fn p2pgate_splitter_init(
             P2PGATE_SELECT_INTRA_AND_SECOND_FIELD => Selection::IntraAndSecondField,
             P2PGATE_SELECT_ANCHORS => Selection::Anchors,
             P2PGATE_SELECT_ALL => Selection::All,
+            #[cfg(feature = "blocks")]
+            P2PGATE_SELECT_INTRA_BLOCKS => Selection::IntraBlocks,
             _ => return Err(P2PGATE_E_ARGUMENT),
         };
         // SAFETY: the caller's promise.
@@ -149,7 +167,7 @@ pub unsafe extern "C" fn p2pgate_splitter_init(
 ///
 /// `window` is the recording from the end of the last span on, as far as it is there; `last` other than 0 says that it goes up to the recording's end.
 /// Between two calls drop the span from the window's front and add bytes behind, nothing else. P2PGATE_NOTHING: more bytes are needed, which never
-/// happens with P2PGATE_SPLITTER_WINDOW bytes, or with `last` and any at all. Spans that follow each other may be of the same class.
+/// happens with P2PGATE_SPLITTER_WINDOW bytes (P2PGATE_SPLITTER_BLOCKS_WINDOW with P2PGATE_SELECT_INTRA_BLOCKS), or with `last` and any at all. Spans that follow each other may be of the same class.
 ///
 /// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT, P2PGATE_E_ARGUMENT.
 #[unsafe(no_mangle)]

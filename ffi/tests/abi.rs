@@ -123,11 +123,13 @@ fn the_c_harness_finds_nothing() {
 
 #[test]
 fn storage_keeps_its_budget() {
-    use p2pgate_ffi::splitter::P2PGATE_SPLITTER_WORDS;
+    use p2pgate_ffi::splitter::{P2PGATE_SPLITTER_BLOCKS_WORDS, P2PGATE_SPLITTER_WORDS};
     use p2pgate_ffi::terminal::{P2PGATE_CORE_WORDS, P2PGATE_SESSION_WORDS};
     let terminal = |sessions| 8 * (P2PGATE_CORE_WORDS + sessions * P2PGATE_SESSION_WORDS);
     assert!(terminal(1) <= 3 * 1024, "a terminal with one session takes {} bytes", terminal(1));
     assert!(terminal(2) - terminal(1) <= 1024, "a further session takes {} bytes", terminal(2) - terminal(1));
     let splitter = 8 * P2PGATE_SPLITTER_WORDS;
     assert!(splitter <= 1024, "a splitter takes {splitter} bytes");
+    let largest = 8 * P2PGATE_SPLITTER_BLOCKS_WORDS;
+    assert!(largest <= 4096, "a splitter of everything takes {largest} bytes");
 }

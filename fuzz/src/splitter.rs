@@ -1,11 +1,11 @@
 //! What has to hold of the splitter whatever comes in: every byte is given out once and in order, no more than
-//! [`MAX_LAG`] are held back, what is said doesn't depend on the chunking, and the two files make the recording again.
+//! [`Selection::max_lag`] are held back, what is said doesn't depend on the chunking, and the two files make the recording again.
 
-use p2pgate::mpeg::{Class, MAX_LAG, Merger, Part, SegmentWriter, Selection, Splitter, Step};
+use p2pgate::mpeg::{Class, Merger, Part, SegmentWriter, Selection, Splitter, Step};
 
 /// Runs of the same part, with `data` coming in pieces whose sizes `piece` gives.
-fn runs(data: &[u8], mut piece: impl FnMut() -> usize) -> Vec<(Part, usize)> {
-    let mut splitter = Splitter::new();
+fn runs(data: &[u8], selection: Selection, mut piece: impl FnMut() -> usize) -> Vec<(Part, usize)> {
+    let mut splitter = Splitter::with(selection, false);
     let mut runs: Vec<(Part, usize)> = Vec::new();
     let (mut start, mut end) = (0, 0);
     while start < data.len() {
@@ -18,18 +18,18 @@ fn runs(data: &[u8], mut piece: impl FnMut() -> usize) -> Vec<(Part, usize)> {
                 _ => runs.push((part, len)),
             }
         }
-        assert!(end - start < MAX_LAG, "{} bytes held back", end - start);
+        assert!(end - start < selection.max_lag(), "{} bytes held back", end - start);
     }
     assert_eq!(splitter.counts().total(), data.len() as u64);
     runs
 }
 
-fn merged(data: &[u8], runs: &[(Part, usize)]) -> Vec<u8> {
+fn merged(data: &[u8], selection: Selection, runs: &[(Part, usize)]) -> Vec<u8> {
     let mut files = [Class::Sealed, Class::Rest].map(|class| SegmentWriter::header(class).to_vec());
     let mut writer = SegmentWriter::new();
     let mut left = data;
     for &(part, len) in runs {
-        let class = part.class(Selection::Intra, false);
+        let class = part.class(selection, false);
         let (bytes, rest) = left.split_at(len);
         let file = &mut files[usize::from(class == Class::Rest)];
         file.extend_from_slice(writer.record(class, bytes).as_ref());
@@ -59,19 +59,21 @@ fn merged(data: &[u8], runs: &[(Part, usize)]) -> Vec<u8> {
     }
 }
 
-/// The first byte of `input` gives the sizes of the pieces; `head` and the others are the recording.
+/// The first byte of `input` gives the sizes of the pieces and the selection; `head` and the others are the recording.
 pub fn check(head: &[u8], input: &[u8]) {
     let Some((&seed, rest)) = input.split_first() else { return };
     let data = [head, rest].concat();
-    let whole = runs(&data, || data.len());
+    // One of the plain selections will do, since the parts are the same with each.
+    let selection = if seed & 0x40 == 0 { Selection::Intra } else { Selection::IntraBlocks };
+    let whole = runs(&data, selection, || data.len());
     let mut state = u64::from(seed);
     let most = [1, 2, 5, 60, 300, 5000][usize::from(seed) % 6];
     let random = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         1 + (state >> 33) as usize % most
     };
-    assert!(runs(&data, random) == whole, "another chunking says something else");
-    assert!(merged(&data, &whole) == data);
+    assert!(runs(&data, selection, random) == whole, "another chunking says something else");
+    assert!(merged(&data, selection, &whole) == data);
 }
 
 /// As [`check`], of a transport stream: every packet is given its sync byte, the PIDs are made a few, and tables come

@@ -4,7 +4,11 @@
 //! type, in MPEG-2 the picture coding extension and its codes, and a first slice in row 1. One wrong bit in an
 //! I-picture's header therefore never makes it a P or B. A slice out of order ends a picture: what follows is undecided.
 
+#[cfg(feature = "blocks")]
+use super::backlog::SLICE;
 use super::backlog::{Backlog, Tag};
+#[cfg(feature = "blocks")]
+use super::blocks::{Blocks, Verdict};
 use super::layer::{Fed, LONGEST_RUN, Layer};
 use super::{Codec, Found, Part};
 
@@ -30,6 +34,9 @@ enum State {
     /// Between a picture's start code and its first slice; waits unless the type alone seals it.
     Header,
     Slices,
+    /// As `Slices`, of a P or B picture whose macroblocks are read.
+    #[cfg(feature = "blocks")]
+    Blocks,
 }
 
 /// Whether `bytes` begin with a start code and header that a video stream can begin with.
@@ -64,7 +71,8 @@ pub(super) struct Es {
     want: u8,
     got: u8,
     header: [u8; 5],
-    picture: bool,
+    /// The start code that it follows.
+    code: u8,
     /// Bytes of the header run.
     run: u16,
     /// The picture's type as far as it can be believed, else 0.
@@ -78,6 +86,13 @@ pub(super) struct Es {
     stride: u8,
     /// Parity of an I-field whose second field has not come.
     field: u8,
+    #[cfg(feature = "blocks")]
+    blocks: Blocks,
+    /// The slice is being read, and what it is if it holds intra macroblocks.
+    #[cfg(feature = "blocks")]
+    reads: bool,
+    #[cfg(feature = "blocks")]
+    holds: Part,
 }
 
 impl Es {
@@ -89,7 +104,7 @@ impl Es {
             want: 0,
             got: 0,
             header: [0; 5],
-            picture: false,
+            code: 0,
             run: 0,
             kind: 0,
             structure: 0,
@@ -97,12 +112,22 @@ impl Es {
             row: 0,
             stride: 0,
             field: 0,
+            #[cfg(feature = "blocks")]
+            blocks: Blocks::new(),
+            #[cfg(feature = "blocks")]
+            reads: false,
+            #[cfg(feature = "blocks")]
+            holds: Part::Undecided,
         }
     }
 
     /// In a picture whose headers and slices agree.
     #[cfg(feature = "nal")]
     pub(super) const fn is_decided(&self) -> bool {
+        #[cfg(feature = "blocks")]
+        if self.is_read() {
+            return true;
+        }
         matches!(self.state, State::Slices)
     }
 
@@ -141,6 +166,8 @@ impl Es {
         }
         let forward = (fourth & 3) << 1 | fifth >> 7;
         let backward = fifth >> 3 & 7;
+        #[cfg(feature = "blocks")]
+        self.blocks.codes(forward, backward);
         // extra_bit_picture and the bits up to the next start code are 0.
         forward != 0
             && match self.kind {
@@ -151,12 +178,20 @@ impl Es {
 
     /// extension_start_code_identifier (4 bits); for a picture coding extension four f_codes (4 each),
     /// intra_dc_precision (2), picture_structure (2). An f_code that is not used is 15.
-    fn extension(&mut self) -> bool {
+    fn extension(&mut self, _found: &Found) -> bool {
         let [first, second, third, ..] = self.header;
         match (self.state, first >> 4, self.got) {
+            #[cfg(feature = "blocks")]
+            (State::Run, 1, 1) if _found.blocks => (self.extended, self.want) = (true, 3),
+            #[cfg(feature = "blocks")]
+            (State::Run, 1, 3) => self.blocks.sequence_extension([first, second, third]),
             (State::Run, 1, _) => self.extended = true,
+            #[cfg(feature = "blocks")]
+            (State::Header, 8, 1) if _found.blocks => self.want = 4,
             (State::Header, 8, 1) => self.want = 3,
             (State::Header, 8, _) => {
+                #[cfg(feature = "blocks")]
+                self.blocks.coding_extension([first, second, third, self.header[3]], self.kind == B);
                 self.structure = third & 3;
                 let used = |codes: [u8; 2]| codes.iter().all(|code| (1..15).contains(code));
                 let forward = used([first & 15, second >> 4]);
@@ -168,6 +203,9 @@ impl Es {
                         _ => true,
                     };
             }
+            #[cfg(feature = "blocks")]
+            (state, identifier, _) => self.blocks.extension(identifier, state == State::Header),
+            #[cfg(not(feature = "blocks"))]
             _ => {}
         }
         true
@@ -190,8 +228,87 @@ impl Es {
         self.field = if self.kind == I && !second && self.structure < 3 { self.structure } else { 0 };
         self.stride = if self.structure == 0 { u8::MAX } else { 1 };
         found.codec(if self.structure == 0 { Codec::Mpeg1 } else { Codec::Mpeg2 });
-        backlog.retag(id, Tag::Is(part));
         (self.state, self.part, self.row) = (State::Slices, part, 1);
+        #[cfg(feature = "blocks")]
+        if found.blocks && matches!(self.kind, P | B) {
+            backlog.retag(id, Tag::Is(Part::WithoutIntra));
+            self.holds = part;
+            if self.blocks.begin(self.kind == B, self.structure == 0) {
+                self.state = State::Blocks;
+                self.begin_slice(id, 1, backlog);
+            } else {
+                self.part = Part::Undecided;
+            }
+            return;
+        }
+        backlog.retag(id, Tag::Is(part));
+    }
+}
+
+#[cfg(feature = "blocks")]
+impl Es {
+    const fn is_read(&self) -> bool {
+        matches!(self.state, State::Blocks)
+    }
+
+    /// Whether this start code begins the next slice of a picture whose macroblocks are read; ends the one before.
+    fn next_slice(&mut self, id: u8, code: u8, backlog: &mut Backlog) -> bool {
+        if !self.is_read() {
+            return false;
+        }
+        let slice = (1..=LAST_SLICE).contains(&code);
+        self.end_slice(id, slice.then_some(code), backlog);
+        let follows = slice && code.wrapping_sub(self.row) <= self.stride;
+        if follows {
+            self.begin_slice(id, code, backlog);
+        }
+        follows
+    }
+
+    fn begin_slice(&mut self, id: u8, code: u8, backlog: &mut Backlog) {
+        (self.row, self.reads) = (code, true);
+        self.blocks.slice(code);
+        // What came before of its start code.
+        backlog.retag(id, Tag::Of(id | SLICE));
+    }
+
+    /// It is known what the slice is.
+    fn settle(&mut self, id: u8, part: Part, backlog: &mut Backlog) {
+        (self.reads, self.part) = (false, part);
+        backlog.retag(id | SLICE, Tag::Is(part));
+    }
+
+    fn end_slice(&mut self, id: u8, next: Option<u8>, backlog: &mut Backlog) {
+        let late = backlog.take_ended(id);
+        if self.reads {
+            let part = match self.blocks.finish(next) {
+                true if !late => Part::WithoutIntra,
+                _ if self.blocks.verdict() == Verdict::Intra => self.holds,
+                _ => Part::Undecided,
+            };
+            self.settle(id, part, backlog);
+        }
+    }
+
+    /// Reads a slice's bytes for as long as that is of use, and returns how many.
+    fn read(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog) -> usize {
+        let mut taken = 0;
+        while self.reads
+            && let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty())
+        {
+            // The byte for which there is no more room is taken by itself: so it is the same one in any chunking.
+            let now = rest.get(..backlog.room().max(1)).unwrap_or(rest);
+            match self.blocks.feed(now) {
+                _ if backlog.take_ended(id) => self.settle(id, Part::Undecided, backlog),
+                Verdict::Open => {
+                    self.push(id, now.len(), backlog);
+                    taken += now.len();
+                }
+                Verdict::Intra => self.settle(id, self.holds, backlog),
+                Verdict::Damaged => self.settle(id, Part::Undecided, backlog),
+            }
+        }
+        taken
     }
 }
 
@@ -211,9 +328,17 @@ impl Layer for Es {
         self.part
     }
 
+    #[cfg(feature = "blocks")]
+    #[inline]
+    fn body_tag(&self, id: u8) -> Tag {
+        if self.reads { Tag::Of(id | SLICE) } else { Tag::Is(self.part) }
+    }
+
     fn waits(&self) -> bool {
         match self.state {
             State::Lost | State::Slices => false,
+            #[cfg(feature = "blocks")]
+            State::Blocks => false,
             State::Run => self.run <= LONGEST_RUN,
             State::Header => self.run <= LONGEST_RUN && !matches!(self.kind, I | D),
         }
@@ -247,18 +372,24 @@ impl Layer for Es {
                 in_order
             }
             State::Lost => true,
-            State::Run | State::Header => false,
+            _ => false,
         }
     }
 
     fn start(&mut self, id: u8, code: u8, len: usize, backlog: &mut Backlog, found: &mut Found) {
+        #[cfg(feature = "blocks")]
+        if self.next_slice(id, code, backlog) {
+            return self.push(id, len, backlog);
+        }
         match (code, self.state) {
             (PICTURE, _) => {
                 if self.state != State::Run {
                     self.begin(id, State::Header, backlog);
                 }
                 self.state = State::Header;
-                self.picture = true;
+                self.code = code;
+                #[cfg(feature = "blocks")]
+                self.blocks.picture();
                 (self.want, self.got, self.kind, self.structure) = (4, 0, 0, 0);
             }
             (SEQUENCE | GROUP, state) => {
@@ -267,6 +398,12 @@ impl Layer for Es {
                 }
                 if code == SEQUENCE {
                     self.extended = false;
+                    #[cfg(feature = "blocks")]
+                    self.blocks.forget();
+                    #[cfg(feature = "blocks")]
+                    if found.blocks {
+                        (self.want, self.got, self.code) = (3, 0, code);
+                    }
                 }
             }
             (EXTENSION | USER_DATA, state) => {
@@ -275,10 +412,16 @@ impl Layer for Es {
                     self.begin(id, State::Run, backlog);
                 }
                 if code == EXTENSION {
-                    (self.want, self.got, self.picture) = (1, 0, false);
+                    (self.want, self.got, self.code) = (1, 0, code);
                 }
             }
             (1..=LAST_SLICE, State::Header) if code == 1 => self.decide(id, backlog, found),
+            #[cfg(feature = "blocks")]
+            (SEQUENCE_END, State::Blocks) => {
+                backlog.retag(id, Tag::Is(self.part));
+                self.push(id, len, backlog);
+                return self.lose(id, backlog);
+            }
             (SEQUENCE_END, State::Slices) => {
                 backlog.retag(id, Tag::Is(self.part));
                 self.push(id, len, backlog);
@@ -290,7 +433,16 @@ impl Layer for Es {
     }
 
     fn body(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, _: &mut Found) {
+        #[cfg(feature = "blocks")]
+        let bytes = bytes.get(self.read(id, bytes, backlog)..).unwrap_or_default();
         self.push(id, bytes.len(), backlog);
+    }
+
+    #[cfg(feature = "blocks")]
+    fn released(&mut self, bytes: &[u8]) {
+        if self.reads {
+            self.blocks.feed(bytes);
+        }
     }
 
     fn gather(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found) -> Option<Fed> {
@@ -310,7 +462,16 @@ impl Layer for Es {
         }
         self.push(id, taken, backlog);
         if self.got >= self.want {
-            let valid = if self.picture { self.picture_header(id, backlog, found) } else { self.extension() };
+            let valid = match self.code {
+                PICTURE => self.picture_header(id, backlog, found),
+                #[cfg(feature = "blocks")]
+                SEQUENCE => {
+                    let [first, second, third, ..] = self.header;
+                    self.blocks.sequence_header([first, second, third]);
+                    true
+                }
+                _ => self.extension(found),
+            };
             if self.got >= self.want {
                 self.want = 0;
             }
@@ -323,10 +484,22 @@ impl Layer for Es {
 
     fn lose(&mut self, id: u8, backlog: &mut Backlog) {
         backlog.retag(id, Tag::Is(Part::Undecided));
-        *self = Self { extended: self.extended, ..Self::new() };
+        #[cfg(feature = "blocks")]
+        {
+            backlog.retag(id | SLICE, Tag::Is(Part::Undecided));
+            backlog.take_ended(id);
+        }
+        *self = Self {
+            extended: self.extended,
+            #[cfg(feature = "blocks")]
+            blocks: self.blocks.lost(),
+            ..Self::new()
+        };
     }
 
     fn finish(&mut self, id: u8, backlog: &mut Backlog, _: &mut Found) {
+        #[cfg(feature = "blocks")]
+        self.end_slice(id, None, backlog);
         if !self.waits() {
             backlog.retag(id, Tag::Is(self.part));
         }

@@ -35,6 +35,12 @@ pub(super) trait Layer {
     /// Bytes that come now wait for what they start.
     fn waits(&self) -> bool;
 
+    /// What bytes outside header runs are, or what they wait for.
+    #[inline]
+    fn body_tag(&self, _id: u8) -> Tag {
+        Tag::Is(self.part())
+    }
+
     /// A start code that changes nothing.
     #[inline]
     fn goes_on(&mut self, _code: u8) -> bool {
@@ -77,7 +83,7 @@ pub(super) trait Layer {
     /// What a byte is that comes now and is no part of a new start code.
     #[inline]
     fn tag(&mut self, id: u8) -> Tag {
-        if *self.held() > 0 || self.waits() { Tag::Of(id) } else { Tag::Is(self.part()) }
+        if *self.held() > 0 || self.waits() { Tag::Of(id) } else { self.body_tag(id) }
     }
 
     #[inline]
@@ -178,14 +184,15 @@ pub(super) trait Layer {
         let mut joined = [0, 0, 1, 0, 0, 0];
         joined[held..held + new].copy_from_slice(&bytes[..new]);
         let joined = &joined[..held + new];
-        let free = |len: usize, part: Part, waits: bool, backlog: &mut Backlog| {
+        let free = |len: usize, tag: Tag, waits: bool, backlog: &mut Backlog| {
             if !waits && len > 0 {
-                backlog.release(id, len as u32, part);
+                backlog.release(id, len as u32, tag);
             }
         };
         for at in 0..held {
             if let Some(&[0, 0, 1, code]) = joined.get(at..at + 4) {
-                free(at, self.part(), self.waits(), backlog);
+                free(at, self.body_tag(id), self.waits(), backlog);
+                self.released(joined.get(..at).unwrap_or_default());
                 *self.held() = 0;
                 let taken = at + 4 - held;
                 if self.goes_on(code) {
@@ -199,7 +206,7 @@ pub(super) trait Layer {
         }
         if new == 3 {
             if !self.waits() {
-                backlog.retag(id, Tag::Is(self.part()));
+                backlog.retag(id, self.body_tag(id));
             }
             *self.held() = 0;
             self.released(&joined[..held]);
@@ -210,13 +217,13 @@ pub(super) trait Layer {
         }
         let tail = scan::tail(joined);
         if tail > new {
-            free(joined.len() - tail, self.part(), self.waits(), backlog);
+            free(joined.len() - tail, self.body_tag(id), self.waits(), backlog);
             self.released(&joined[..joined.len() - tail]);
             self.push_as(new, Tag::Of(id), backlog);
         } else {
             // Headers of packets may wait along with the held bytes.
             if !self.waits() {
-                backlog.retag(id, Tag::Is(self.part()));
+                backlog.retag(id, self.body_tag(id));
             }
             *self.held() = 0;
             self.released(&joined[..held]);

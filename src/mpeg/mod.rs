@@ -38,6 +38,8 @@ mod avc;
 mod backlog;
 #[cfg(feature = "nal")]
 mod bits;
+#[cfg(feature = "blocks")]
+mod blocks;
 mod container;
 mod es;
 #[cfg(feature = "nal")]
@@ -51,6 +53,8 @@ mod scan;
 mod segment;
 mod ts;
 mod video;
+#[cfg(feature = "blocks")]
+mod vlc;
 
 use self::backlog::{Backlog, Tag};
 use self::container::Probe;
@@ -62,6 +66,9 @@ pub use self::segment::{
 
 /// A window of this many bytes always gives a span: the most that a caller has to keep.
 pub const MAX_LAG: usize = 4096;
+/// As [`MAX_LAG`], of [`Selection::IntraBlocks`]: slices that are longer than what it leaves room for are sealed.
+#[cfg(feature = "blocks")]
+pub const MAX_BLOCKS_LAG: usize = 65_536;
 
 /// Windows are looked at in pieces of at most this many bytes.
 const WIDEST: usize = 1 << 30;
@@ -99,9 +106,12 @@ pub enum Part {
     DcOnly,
     /// Sound, tables, null packets, headers of the system layer.
     NotVideo,
+    /// A slice of a P or B picture in which no macroblock is intra-coded, or headers of such a picture. Slices are told
+    /// apart only with [`Selection::IntraBlocks`]; the others go by their picture then.
+    WithoutIntra,
 }
 
-const PARTS: usize = 7;
+const PARTS: usize = if cfg!(feature = "blocks") { 8 } else { 7 };
 
 /// Which pictures are encrypted.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, Default)]
@@ -116,6 +126,21 @@ pub enum Selection {
     Anchors,
     /// All of the video.
     All,
+    /// I-pictures, and slices of P and B pictures that hold intra-coded macroblocks or may: those of MPEG-1 and MPEG-2
+    /// are sealed unless they were read to their ends and hold none, those of H.264 and HEVC all. Without the feature
+    /// `blocks` the same as [`Selection::All`].
+    IntraBlocks,
+}
+
+impl Selection {
+    /// A window of this many bytes always gives a span with this selection.
+    pub const fn max_lag(self) -> usize {
+        match self {
+            #[cfg(feature = "blocks")]
+            Self::IntraBlocks => MAX_BLOCKS_LAG,
+            _ => MAX_LAG,
+        }
+    }
 }
 
 impl Part {
@@ -124,8 +149,9 @@ impl Part {
         let sealed = match self {
             Self::Undecided | Self::Intra | Self::DcOnly => true,
             Self::SecondField => !matches!(selection, Selection::Intra),
-            Self::Predicted => matches!(selection, Selection::Anchors | Selection::All),
-            Self::Bidirectional => matches!(selection, Selection::All),
+            Self::Predicted => !matches!(selection, Selection::Intra | Selection::IntraAndSecondField),
+            Self::Bidirectional => matches!(selection, Selection::All | Selection::IntraBlocks),
+            Self::WithoutIntra => !matches!(selection, Selection::Intra | Selection::IntraBlocks),
             Self::NotVideo => seal_rest,
         };
         if sealed { Class::Sealed } else { Class::Rest }
@@ -208,6 +234,9 @@ struct Found {
     counts: Counts,
     codec: Codec,
     container: Container,
+    /// Macroblocks are to be read.
+    #[cfg(feature = "blocks")]
+    blocks: bool,
 }
 
 impl Found {
@@ -272,8 +301,14 @@ impl Splitter {
             selection,
             seal_rest,
             mode: Mode::Probe(0),
-            backlog: Backlog::new(),
-            found: Found { counts: Counts::NONE, codec: Codec::Unknown, container: Container::Unknown },
+            backlog: Backlog::new(matches!(selection, Selection::IntraBlocks)),
+            found: Found {
+                counts: Counts::NONE,
+                codec: Codec::Unknown,
+                container: Container::Unknown,
+                #[cfg(feature = "blocks")]
+                blocks: matches!(selection, Selection::IntraBlocks),
+            },
         }
     }
 
@@ -281,8 +316,8 @@ impl Splitter {
     ///
     /// `window` is the recording from the end of the last span on, as far as it is there; `last` says that it goes up
     /// to the recording's end. Between two calls the caller drops the span from the window's front and may add bytes
-    /// behind; nothing else may change. `None`: more bytes are needed, which never happens with [`MAX_LAG`] bytes or
-    /// more in the window, or with `last` and any at all. Spans that follow each other may be of the same class.
+    /// behind; nothing else may change. `None`: more bytes are needed, which never happens with [`Selection::max_lag`]
+    /// bytes or more in the window, or with `last` and any at all. Spans that follow each other may be of the same class.
     pub fn next(&mut self, window: &[u8], last: bool) -> Option<Span> {
         let (selection, seal_rest) = (self.selection, self.seal_rest);
         let class = |part: Part| part.class(selection, seal_rest);

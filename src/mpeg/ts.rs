@@ -289,7 +289,7 @@ impl Ts {
             };
         }
         // Where something waits, it may be for two pictures.
-        stream.even &= stream.video.tag(slot) == before && before != Tag::Of(slot);
+        stream.even &= stream.video.tag(slot) == before && matches!(before, Tag::Is(_));
         self.left -= taken as u8;
         if self.left == 0 && self.parity > 0 {
             let parity = usize::from(self.parity);

@@ -66,7 +66,7 @@ fn p8_v10a_v10b_v14_attributes_and_sizes_decide_the_route() {
 
 #[test]
 fn v10b_selections_have_names_and_each_seals_what_those_before_it_seal() {
-    let names = ["intra", "intra+second-field", "anchors", "all"];
+    let names = ["intra", "intra+second-field", "anchors", "all", "intra-blocks"];
     assert_eq!(Selection::EACH.map(Selection::name), names);
     assert_eq!(names.map(Selection::from_name), Selection::EACH.map(Some));
     for wrong in ["", "Intra", "intra ", "none"] {
@@ -75,8 +75,10 @@ fn v10b_selections_have_names_and_each_seals_what_those_before_it_seal() {
     let parts =
         [Part::Undecided, Part::Intra, Part::DcOnly, Part::SecondField, Part::Predicted, Part::Bidirectional];
     let sealed = |selection| parts.map(|part| part.class(selection, false) == Class::Sealed);
-    for (selection, count) in Selection::EACH.into_iter().zip([3, 4, 5, 6]) {
+    for (selection, count) in Selection::EACH.into_iter().zip([3, 4, 5, 6, 6]) {
         assert_eq!(sealed(selection), [0, 1, 2, 3, 4, 5].map(|part| part < count), "{selection:?}");
+        let without = Part::WithoutIntra.class(selection, false) == Class::Rest;
+        assert_eq!(without, matches!(selection, Selection::Intra | Selection::IntraBlocks), "{selection:?}");
         assert_eq!(Part::NotVideo.class(selection, false), Class::Rest);
     }
 }

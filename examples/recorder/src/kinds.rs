@@ -3,21 +3,23 @@
 //! One rule a line, `PATTERN ATTRIBUTE`; the first that matches the file's last path component counts. A pattern
 //! may hold `*` (any run of characters), `?` (any one) and spaces, and takes no notice of upper and lower case;
 //! a pattern that begins with a dot stands for an extension. The attribute is `confidential`, `public` or
-//! `split`. Empty lines and lines that begin with `#` are skipped.
+//! `split`, the last with `/SELECTION` and `/seal-rest` behind it if that is wanted. Empty lines and lines that begin with `#` are skipped.
 //!
 //! ```text
 //! # ours
 //! holiday*   confidential
 //! .mpg       split
+//! .ts        split/intra-blocks
 //! *.jpg      public
 //! ```
 
-use crate::cli::Attribute;
 use crate::failure::{Code, Failure};
+use crate::outgoing::Plan;
+use crate::sharing::attributes::parse;
 
 /// The rules, in the file's order.
 #[derive(Clone, Debug, Default)]
-pub struct Kinds(Vec<(Vec<char>, Attribute)>);
+pub struct Kinds(Vec<(Vec<char>, Plan)>);
 
 impl Kinds {
     /// Reads the rules from the file's text.
@@ -29,21 +31,16 @@ impl Kinds {
                 continue;
             }
             let rule = line.rsplit_once(char::is_whitespace).and_then(|(pattern, attribute)| {
-                let attribute = match attribute {
-                    "confidential" => Attribute::Confidential,
-                    "public" => Attribute::Public,
-                    "split" => Attribute::Split,
-                    _ => return None,
-                };
+                let plan = parse(attribute)?;
                 let pattern = pattern.trim_end();
                 let glob = if pattern.starts_with('.') { format!("*{pattern}") } else { pattern.to_owned() };
-                Some((fold(&glob), attribute))
+                Some((fold(&glob), plan))
             });
             rules.push(rule.ok_or_else(|| {
                 Failure::new(
                     Code::Usage,
                     format!(
-                        "line {} of the kinds table isn't PATTERN confidential|public|split: correct it",
+                        "line {} of the kinds table isn't PATTERN confidential|public|split[/SELECTION][/seal-rest]: correct it",
                         number + 1
                     ),
                 )
@@ -52,10 +49,10 @@ impl Kinds {
         Ok(Self(rules))
     }
 
-    /// The attribute of a file of this name, if a rule matches.
-    pub fn attribute(&self, name: &str) -> Option<Attribute> {
+    /// How a file of this name travels, if a rule matches.
+    pub fn plan(&self, name: &str) -> Option<Plan> {
         let name = fold(name);
-        self.0.iter().find(|(pattern, _)| matches(pattern, &name)).map(|(_, attribute)| *attribute)
+        self.0.iter().find(|(pattern, _)| matches(pattern, &name)).map(|(_, plan)| *plan)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use p2pgate::mpeg::{Class, Codec, Container, Counts, MAX_LAG, Part, Splitter};
+use p2pgate::mpeg::{Class, Codec, Container, Counts, MAX_BLOCKS_LAG, Part, Splitter};
 use sha2::{Digest, Sha256};
 
 /// Bytes read at once.
@@ -147,7 +147,7 @@ impl Pieces {
             segment: 0,
             offset,
             left: 0,
-            window: vec![0; CHUNK + MAX_LAG],
+            window: vec![0; CHUNK + MAX_BLOCKS_LAG],
             start: 0,
             end: 0,
             last: false,

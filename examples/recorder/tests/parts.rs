@@ -5,10 +5,9 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use p2pgate::mpeg::{Container, Selection};
-use p2pgate::route::Attribute as Wanted;
+use p2pgate::mpeg::Container;
+use p2pgate::route::{Attribute, Selection};
 use p2pgate_broker::size::parse as parse_size;
-use p2pgate_recorder::cli::Attribute;
 use p2pgate_recorder::incoming::{Description, Incoming, Refusal};
 use p2pgate_recorder::kinds::Kinds;
 use p2pgate_recorder::names::{numbered, partial, sanitise};
@@ -80,7 +79,7 @@ fn sizes() {
 
 #[test]
 fn v10c_the_first_rule_that_matches_counts() {
-    let table = "# kinds\n\nHoliday*  confidential\n.mpg split\nmy film?.ts\tpublic\n*.j*g public\n";
+    let table = "# kinds\n\nHoliday*  confidential\n.mpg split\n.vob split/anchors/seal-rest\n.ts2 split/intra-blocks\nmy film?.ts\tpublic\n*.j*g public\n";
     let kinds = Kinds::parse(table).unwrap();
     for (name, attribute) in [
         ("holiday 1.mpg", Some(Attribute::Confidential)),
@@ -91,14 +90,18 @@ fn v10c_the_first_rule_that_matches_counts() {
         ("x.jpeg", Some(Attribute::Public)),
         ("mpg", None),
     ] {
-        assert_eq!(kinds.attribute(name), attribute, "{name}");
+        assert_eq!(kinds.plan(name).map(|plan| plan.wanted), attribute, "{name}");
     }
-    for wrong in ["*.mpg", "*.mpg secret", "*.mpg auto"] {
+    let sealed = |name: &str| kinds.plan(name).map(|plan| (plan.selection, plan.seal_rest));
+    assert_eq!(sealed("film.mpg"), Some((Selection::Intra, false)));
+    assert_eq!(sealed("film.vob"), Some((Selection::Anchors, true)));
+    assert_eq!(sealed("film.ts2"), Some((Selection::IntraBlocks, false)));
+    for wrong in ["*.mpg", "*.mpg secret", "*.mpg auto", "*.mpg split/most", "*.mpg public/intra"] {
         assert!(Kinds::parse(wrong).is_err(), "{wrong}");
     }
     // A pattern that would be slow with naive backtracking.
     let slow = Kinds::parse(&format!("{}b public", "*a".repeat(50))).unwrap();
-    assert_eq!(slow.attribute(&"a".repeat(5_000)), None);
+    assert_eq!(slow.plan(&"a".repeat(5_000)), None);
 }
 
 const WHAT: Description<'static> =
@@ -237,7 +240,7 @@ fn v10b_a_recording_is_looked_at_once_for_each_of_its_states() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("card.mpg");
     fs::write(&path, fs::read(TEST_CARD).unwrap()).unwrap();
-    let plan = Plan { wanted: Wanted::Split, ..Plan::CONFIDENTIAL };
+    let plan = Plan { wanted: Attribute::Split, ..Plan::CONFIDENTIAL };
     let open = |plan| Source::new(File::open(&path).unwrap(), &path, "card.mpg".into(), plan).unwrap();
     let figures = Figures::default();
     let source = open(plan);

@@ -8,7 +8,7 @@ use common::{Stage, TEST_CARD, recorder, same};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SELECTIONS: [&str; 4] = ["intra", "intra+second-field", "anchors", "all"];
+const SELECTIONS: [&str; 5] = ["intra", "intra+second-field", "anchors", "all", "intra-blocks"];
 const TOP: u8 = 1;
 const BOTTOM: u8 = 2;
 
@@ -70,6 +70,7 @@ fn grows(sealed: &[u64], has_fields: bool, name: &Path) {
     assert!(sealed[0] > 0, "{}", name.display());
     assert_eq!(sealed[0] < sealed[1], has_fields, "{}: {sealed:?}", name.display());
     assert!(sealed[1] < sealed[2] && sealed[2] < sealed[3], "{}: {sealed:?}", name.display());
+    assert!(sealed[0] <= sealed[4] && sealed[4] <= sealed[3], "{}: {sealed:?}", name.display());
 }
 
 #[test]

@@ -111,9 +111,9 @@ static void add(uint32_t which, const uint8_t *data, size_t length)
 
 static void split(size_t length)
 {
-    static uint64_t splitter[P2PGATE_SPLITTER_NAL_WORDS];
+    static uint64_t splitter[P2PGATE_SPLITTER_BLOCKS_WORDS];
     static p2pgate_writer_t writer;
-    uint64_t splitter_copy[P2PGATE_SPLITTER_NAL_WORDS];
+    uint64_t splitter_copy[P2PGATE_SPLITTER_BLOCKS_WORDS];
     p2pgate_writer_t writer_copy;
     p2pgate_span_t span;
     p2pgate_counts_t counts;
@@ -126,9 +126,11 @@ static void split(size_t length)
     GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_next(splitter, recording, length, 1, &span));
     GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_counts(splitter, &counts));
     GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_deinit(splitter));
-    GIVES(P2PGATE_E_NULL, p2pgate_splitter_init(NULL, P2PGATE_SPLITTER_NAL_WORDS, 0, 0));
-    GIVES(P2PGATE_E_ARGUMENT, p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_NAL_WORDS, 4, 0));
-    OK(p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_NAL_WORDS, P2PGATE_SELECT_INTRA, 0));
+    GIVES(P2PGATE_E_NULL, p2pgate_splitter_init(NULL, P2PGATE_SPLITTER_BLOCKS_WORDS, 0, 0));
+    GIVES(P2PGATE_E_ARGUMENT, p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_BLOCKS_WORDS, 5, 0));
+    OK(p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_BLOCKS_WORDS, P2PGATE_SELECT_INTRA_BLOCKS, 0));
+    OK(p2pgate_splitter_deinit(splitter));
+    OK(p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_BLOCKS_WORDS, P2PGATE_SELECT_INTRA, 0));
     memcpy(splitter_copy, splitter, sizeof splitter);
     GIVES(P2PGATE_E_OBJECT, p2pgate_splitter_next(splitter_copy, recording, length, 1, &span));
     GIVES(P2PGATE_E_NULL, p2pgate_splitter_next(NULL, recording, length, 1, &span));

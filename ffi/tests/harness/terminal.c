@@ -392,8 +392,8 @@ void test_terminal_calls(void)
         CHECK(terminal[word] == 0);
     all_give(P2PGATE_E_OBJECT, terminal);
     /* Another kind of object is none either. */
-    uint64_t splitter[P2PGATE_SPLITTER_NAL_WORDS];
-    OK(p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_NAL_WORDS, 0, 0));
+    uint64_t splitter[P2PGATE_SPLITTER_BLOCKS_WORDS];
+    OK(p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_BLOCKS_WORDS, 0, 0));
     all_give(P2PGATE_E_OBJECT, splitter);
     OK(p2pgate_splitter_deinit(splitter));
 }

@@ -17,7 +17,7 @@ use p2pgate::route::Selection;
 use p2pgate::sframe::Suite;
 use serde_json::{Value, json};
 
-use self::cost::Shares;
+use self::cost::{SELECTIONS, Shares};
 use self::score::{Summary, likeness};
 use self::stream::Stream;
 use crate::cli::Leak;
@@ -35,9 +35,7 @@ pub fn run(arguments: &Leak) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::local("cannot read", path, &error);
     let file = File::open(path).map_err(cannot)?;
     let scans = Selection::EACH.map(|selection| scan(&file, Splitter::with(selection, false), false));
-    let [intra, second, anchors, all] = scans;
-    let scans =
-        [intra.map_err(cannot)?, second.map_err(cannot)?, anchors.map_err(cannot)?, all.map_err(cannot)?];
+    let scans = scans.into_iter().collect::<Result<Vec<Scan>, _>>().map_err(cannot)?;
     check(path, &scans[0])?;
     let bytes = fs::read(path).map_err(cannot)?;
     fs::create_dir_all(&arguments.out)
@@ -89,7 +87,7 @@ fn check(path: &Path, scan: &Scan) -> Result<(), Failure> {
 struct Seen {
     size: (usize, usize),
     /// By selection: the pictures in clear against the original's, and plain grey against these.
-    figures: [(Summary, Summary); 4],
+    figures: [(Summary, Summary); SELECTIONS],
     /// Pictures whose references are there, and pictures that came out of the decoder.
     expected: usize,
     decoded: Option<usize>,
@@ -126,8 +124,8 @@ fn eavesdrop(path: &Path, bytes: Vec<u8>, container: Container, out: &Path) -> R
     // The selections that leave different pictures in clear, and what they show.
     let mut views: Vec<(Selection, Vec<bool>, PathBuf)> = Vec::new();
     // The PNG shows a picture that every view shows, if there is any in clear.
-    let mut shown = Selection::EACH.map(|selection| stream.in_clear(selection)).into_iter().rev();
-    let shown = shown.find(|clear| clear.contains(&true)).unwrap_or_default();
+    let clear = Selection::EACH.map(|selection| stream.in_clear(selection));
+    let shown = |number: usize| clear.iter().filter(|clear| clear.contains(&true)).all(|clear| clear[number]);
     let mut most = f64::MIN;
     for (at, selection) in Selection::EACH.into_iter().enumerate() {
         let clear = stream.in_clear(selection);
@@ -145,7 +143,7 @@ fn eavesdrop(path: &Path, bytes: Vec<u8>, container: Container, out: &Path) -> R
         // The first selection leaves most in clear; its most telling picture it is.
         if views.is_empty() {
             for (number, gain) in gains {
-                if shown[number] && gain > most {
+                if shown(number) && gain > most {
                     most = gain;
                     seen.picture = Some(Picture { number, selections: Vec::new() });
                 }
@@ -201,13 +199,13 @@ fn compare(
 
 fn report(
     path: &Path,
-    scans: &[Scan; 4],
-    shares: &[[Shares; 4]; 2],
+    scans: &[Scan],
+    shares: &[[Shares; SELECTIONS]; 2],
     seen: Option<&Seen>,
     version: Option<&str>,
 ) -> Value {
     let Scan { bytes, pictures, codec, .. } = scans[0];
-    let selections: Vec<Value> = (0..4)
+    let selections: Vec<Value> = (0..SELECTIONS)
         .map(|at| {
             let mut time = serde_json::Map::new();
             for ((name, _), shares) in SUITES.iter().zip(shares) {

@@ -132,8 +132,7 @@ fn open(arguments: &Send) -> Result<Source, Failure> {
     let file = File::open(path).map_err(|error| Failure::local("cannot read", path, &error))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name: String = name.chars().map(|c| if c.is_control() || c == '\\' { '_' } else { c }).collect();
-    let (selection, seal_rest) = (arguments.select.unwrap_or_default(), arguments.seal_rest);
-    let plan = Plan { wanted: wanted(arguments, &name)?, selection, seal_rest };
+    let plan = plan(arguments, &name)?;
     let mut source = Source::new(file, path, name, plan)?;
     let container = source.look(arguments.hash)?;
     match unsplittable(container).filter(|_| plan.wanted == Wanted::Split) {
@@ -145,26 +144,30 @@ fn open(arguments: &Send) -> Result<Source, Failure> {
     }
 }
 
-/// The attribute, by the command line or, with `auto`, by the table of kinds (V10c) or the size (V10a).
-fn wanted(arguments: &Send, name: &str) -> Result<Wanted, Failure> {
+/// How it travels: by the command line or, with `auto`, by the table of kinds (V10c) or the size (V10a). What the command line says of
+/// `split` counts before what the table says.
+fn plan(arguments: &Send, name: &str) -> Result<Plan, Failure> {
     let misplaced = |option: &str, attribute: &str| {
         Err(Failure::new(
             Code::Usage,
             format!("{option} goes with --as {attribute}: add that or leave it out"),
         ))
     };
-    let attribute = match arguments.attribute {
+    let of = |wanted| Plan { wanted, ..Plan::CONFIDENTIAL };
+    let plan = match arguments.attribute {
         Attribute::Auto => match &arguments.kinds {
             None => None,
             Some(path) => {
                 let table = std::fs::read_to_string(path)
                     .map_err(|error| Failure::local("cannot read", path, &error))?;
-                Kinds::parse(&table)?.attribute(name)
+                Kinds::parse(&table)?.plan(name)
             }
         },
         _ if arguments.kinds.is_some() => return misplaced("--kinds", "auto"),
         _ if arguments.relay_below.is_some() => return misplaced("--relay-below", "auto"),
-        attribute => Some(attribute),
+        Attribute::Confidential => Some(of(Wanted::Confidential)),
+        Attribute::Public => Some(of(Wanted::Public)),
+        Attribute::Split => Some(of(Wanted::Split)),
     };
     if !matches!(arguments.attribute, Attribute::Split | Attribute::Auto) {
         if arguments.seal_rest {
@@ -174,11 +177,11 @@ fn wanted(arguments: &Send, name: &str) -> Result<Wanted, Failure> {
             return misplaced("--select", "split");
         }
     }
-    Ok(match attribute {
-        Some(Attribute::Confidential) => Wanted::Confidential,
-        Some(Attribute::Public) => Wanted::Public,
-        Some(Attribute::Split) => Wanted::Split,
-        Some(Attribute::Auto) | None => Wanted::BySize,
+    let plan = plan.unwrap_or(of(Wanted::BySize));
+    Ok(Plan {
+        selection: arguments.select.unwrap_or(plan.selection),
+        seal_rest: arguments.seal_rest || plan.seal_rest,
+        ..plan
     })
 }
 

@@ -117,7 +117,8 @@ pub fn words(plan: &Plan, between: char) -> String {
     words
 }
 
-fn parse(words: &str) -> Option<Plan> {
+/// `confidential`, `public` or `split`, with what [`words`] puts behind it.
+pub fn parse(words: &str) -> Option<Plan> {
     let mut words = words.split('/');
     let wanted = match words.next()? {
         "confidential" => Attribute::Confidential,

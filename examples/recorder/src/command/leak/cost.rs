@@ -12,6 +12,8 @@ use rustix::time::{ClockId, clock_gettime};
 const PAYLOAD: usize = 64 << 10;
 /// Each way is measured so often; the fastest counts.
 const ROUNDS: usize = 7;
+/// How many selections there are.
+pub const SELECTIONS: usize = Selection::EACH.len();
 /// What is measured at least and at most, bytes.
 const LEAST: usize = 2 << 20;
 const MOST: usize = 32 << 20;
@@ -34,7 +36,7 @@ enum Work {
 }
 
 /// Measures each of [`Selection::EACH`] on a recording, of which the beginning will do.
-pub fn measure(recording: &[u8], suite: Suite) -> [Shares; 4] {
+pub fn measure(recording: &[u8], suite: Suite) -> [Shares; SELECTIONS] {
     let recording = &recording[..recording.len().min(MOST)];
     let again = LEAST.div_ceil(recording.len().max(1));
     let works: Vec<Work> = [Work::Everything]
@@ -53,7 +55,7 @@ pub fn measure(recording: &[u8], suite: Suite) -> [Shares; 4] {
         }
     }
     let share = |at: usize| least[at].as_secs_f64() / least[0].as_secs_f64().max(f64::MIN_POSITIVE);
-    [0, 1, 2, 3].map(|at| Shares { seal: share(1 + 2 * at), lanes: share(2 + 2 * at) })
+    std::array::from_fn(|at| Shares { seal: share(1 + 2 * at), lanes: share(2 + 2 * at) })
 }
 
 /// Processor time of this thread.

@@ -114,6 +114,8 @@ struct Picture {
     all: Range<usize>,
     /// What the splitter says of its first slice.
     part: Part,
+    /// One of its slices holds no intra-coded macroblock.
+    without_intra: bool,
 }
 
 /// One picture or two fields.
@@ -122,22 +124,26 @@ struct Frame {
     is_b: bool,
 }
 
+/// Where each run ends, and what it is.
+type Runs = Vec<(usize, Part)>;
+
 /// The pictures of a stream that can be decoded.
 pub struct Stream {
     bytes: Vec<u8>,
     pictures: Vec<Picture>,
     frames: Vec<Frame>,
-    /// By part, what the splitter gave out: where each run ends.
-    runs: Vec<(usize, Part)>,
+    /// By part, what the splitter gave out: where each run ends; the same with the slices told apart.
+    runs: Runs,
+    by_slice: Runs,
 }
 
 impl Stream {
     /// Reads an MPEG-1 or MPEG-2 video elementary stream, up to where the pictures change their size. Pictures whose
     /// references are not in it are left out.
     pub fn read(bytes: Vec<u8>) -> Self {
-        let runs = runs(&bytes);
-        let pictures = pictures(&bytes, &runs);
-        let mut stream = Self { bytes, pictures, frames: Vec::new(), runs };
+        let (runs, by_slice) = (runs(&bytes, Selection::Intra), runs(&bytes, Selection::IntraBlocks));
+        let pictures = pictures(&bytes, &runs, &by_slice);
+        let mut stream = Self { bytes, pictures, frames: Vec::new(), runs, by_slice };
         stream.pair();
         stream
     }
@@ -161,7 +167,7 @@ impl Stream {
         let mut waiting = None;
         for frame in &self.frames {
             let pictures = self.pictures.get(frame.pictures.clone()).unwrap_or_default();
-            let clear = pictures.iter().any(|picture| picture.part.class(selection, false) == Class::Rest);
+            let clear = pictures.iter().any(|picture| !picture.is_sealed(selection));
             if frame.is_b { shown.push(clear) } else { shown.extend(waiting.replace(clear)) }
         }
         shown.extend(waiting);
@@ -176,7 +182,7 @@ impl Stream {
             out.extend(&self.bytes[picture.before.clone()]);
             match selection {
                 None => out.extend(&self.bytes[picture.all.clone()]),
-                Some(selection) if picture.part.class(selection, false) == Class::Sealed => {
+                Some(selection) if picture.is_sealed(selection) => {
                     grey::picture(&mut out, &picture.sequence, &picture.coding);
                 }
                 Some(selection) => self.clear(&mut out, &picture.all, selection),
@@ -190,8 +196,9 @@ impl Stream {
     /// Appends what of `range` is in clear.
     fn clear(&self, out: &mut Vec<u8>, range: &Range<usize>, selection: Selection) {
         let mut at = range.start;
-        let from = self.runs.partition_point(|(end, _)| *end <= at);
-        for (end, part) in self.runs.get(from..).unwrap_or_default() {
+        let runs = if selection == Selection::IntraBlocks { &self.by_slice } else { &self.runs };
+        let from = runs.partition_point(|(end, _)| *end <= at);
+        for (end, part) in runs.get(from..).unwrap_or_default() {
             let end = (*end).min(range.end);
             if part.class(selection, false) == Class::Rest {
                 out.extend(&self.bytes[at..end]);
@@ -241,9 +248,19 @@ impl Stream {
     }
 }
 
+impl Picture {
+    /// All of it.
+    fn is_sealed(&self, selection: Selection) -> bool {
+        match selection {
+            Selection::IntraBlocks => !self.without_intra,
+            _ => self.part.class(selection, false) == Class::Sealed,
+        }
+    }
+}
+
 /// What the splitter says, run by run.
-fn runs(bytes: &[u8]) -> Vec<(usize, Part)> {
-    let mut splitter = Splitter::new();
+fn runs(bytes: &[u8], selection: Selection) -> Runs {
+    let mut splitter = Splitter::with(selection, false);
     let (mut runs, mut at) = (Vec::new(), 0);
     while let Some((part, length)) = splitter.next_part(&bytes[at..], true) {
         at += length;
@@ -253,7 +270,11 @@ fn runs(bytes: &[u8]) -> Vec<(usize, Part)> {
 }
 
 /// The pictures that have slices, in coded order.
-fn pictures(bytes: &[u8], runs: &[(usize, Part)]) -> Vec<Picture> {
+fn pictures(bytes: &[u8], runs: &Runs, by_slice: &Runs) -> Vec<Picture> {
+    let said = |runs: &Runs, at: usize| {
+        let run = runs.get(runs.partition_point(|(end, _)| *end <= at));
+        run.map(|(_, part)| *part).unwrap_or_default()
+    };
     let mut found: Vec<Picture> = Vec::new();
     let mut sequence: Option<Sequence> = None;
     // Where the headers before the next picture begin; its own begin; what they say.
@@ -289,14 +310,18 @@ fn pictures(bytes: &[u8], runs: &[(usize, Part)]) -> Vec<Picture> {
                 }
             }
             1..=0xaf => {
+                let without_intra = said(by_slice, at) == Part::WithoutIntra;
+                if let (true, None, Some(last)) = (open, &own, found.last_mut()) {
+                    last.without_intra |= without_intra;
+                }
                 let (Some((start, coding)), Some(sequence)) = (own.take(), sequence) else { continue };
-                let part = runs.get(runs.partition_point(|(end, _)| *end <= at)).map(|(_, part)| *part);
                 found.push(Picture {
                     sequence,
                     coding,
                     before: before.take().unwrap_or(start)..start,
                     all: start..bytes.len(),
-                    part: part.unwrap_or_default(),
+                    part: said(runs, at),
+                    without_intra,
                 });
                 open = true;
             }
