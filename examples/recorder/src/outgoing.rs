@@ -12,16 +12,13 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Code, Failure};
 use crate::node::Node;
-use crate::recording::{Pictures, Pieces, Scan, scan};
+use crate::recording::{Pictures, Pieces, Scan, container, scan};
 
 /// With `auto`: smaller recordings go through the broker unless the user says another size.
 pub const RELAY_BELOW: u64 = 16 << 20;
 
 /// What is read of a resumed recording in one turn.
 const CATCH_UP: u64 = 16 << 20;
-
-/// Where a container does not show in so many bytes, there is none that could be split.
-const BEGINNING: u64 = 64 << 20;
 
 /// How a recording is to travel (P8, V10).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,15 +106,7 @@ impl Source {
 
     /// Its container, by its beginning.
     pub fn container(&self) -> Result<Container, Failure> {
-        let mut pieces = self.pieces(0, usize::MAX)?;
-        let mut place = 0;
-        while pieces.container() == Container::Unknown && place < BEGINNING {
-            match pieces.next().map_err(|error| self.unreadable(error))? {
-                Some(piece) => place = piece.offset,
-                None => break,
-            }
-        }
-        Ok(pieces.container())
+        container(&self.file).map_err(|error| self.unreadable(error))
     }
 
     /// Takes over what a look at it has found. Without that, each class counts as large as the whole may be.

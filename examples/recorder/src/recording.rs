@@ -59,6 +59,18 @@ pub fn unsplittable(container: Container) -> Option<&'static str> {
     }
 }
 
+/// Where a container does not show in so many bytes, there is none that could be split.
+const BEGINNING: u64 = 64 << 20;
+
+/// A recording's container, by its beginning.
+pub fn container(file: &File) -> io::Result<Container> {
+    let mut pieces = Pieces::split(file.try_clone()?, Splitter::new(), 0, usize::MAX);
+    while pieces.container() == Container::Unknown
+        && pieces.next()?.is_some_and(|piece| piece.offset < BEGINNING)
+    {}
+    Ok(pieces.container())
+}
+
 /// Looks at a recording from end to end; `splitter`, new, says what counts as sealed.
 pub fn scan(file: &File, splitter: Splitter, hash: bool) -> io::Result<Scan> {
     let mut pieces = Pieces::split(file.try_clone()?, splitter, 0, usize::MAX);

@@ -1,15 +1,13 @@
 //! `attribute`: how a recording travels when other recorders fetch it (P8, V10c).
 
-use std::fs::File;
 use std::path::Path;
 
-use p2pgate::mpeg::{Container, Splitter};
 use p2pgate::route::Attribute as Wanted;
 
 use crate::cli::{Attribute, AttributeOf};
 use crate::failure::{Code, Failure};
 use crate::outgoing::Plan;
-use crate::recording::{Pieces, unsplittable};
+use crate::recording::{container, unsplittable};
 use crate::sharing::attributes::{Attributes, words};
 use crate::sharing::folder::{Folder, is_shareable};
 
@@ -42,17 +40,10 @@ pub fn run(arguments: &AttributeOf) -> Result<(), Failure> {
         Some(Attribute::Confidential | Attribute::Auto) => Wanted::Confidential,
     };
     if wanted == Wanted::Split
-        && let Some(why) = unsplittable(container(file).map_err(cannot)?)
+        && let Some(why) = unsplittable(container(&file).map_err(cannot)?)
     {
         return Err(Failure::new(Code::Usage, format!("{} {why}: leave it confidential", path.display())));
     }
     let plan = Plan { wanted, selection: select.unwrap_or_default(), seal_rest: *seal_rest };
     Attributes::set(parent, name, plan)
-}
-
-/// What it is, as soon as that shows.
-fn container(file: File) -> std::io::Result<Container> {
-    let mut pieces = Pieces::split(file, Splitter::new(), 0, usize::MAX);
-    while pieces.container() == Container::Unknown && pieces.next()?.is_some() {}
-    Ok(pieces.container())
 }
