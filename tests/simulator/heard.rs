@@ -112,10 +112,6 @@ impl Model {
 
     pub fn pin(&mut self, index: usize, peer: usize, key: PublicKey) {
         let name = self.names[peer].clone();
-        if self.lists[index].struck.contains(&name) {
-            // Its place stands for the deletion.
-            return;
-        }
         let pinned = *self.lists[index].pins.entry(name).or_insert(key);
         assert_eq!(pinned, key, "{} takes another key for {}", self.names[index], self.names[peer]);
     }
