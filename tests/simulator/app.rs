@@ -7,7 +7,9 @@ use p2pgate::lane::{HEADROOM, TAILROOM};
 use p2pgate::link::MAX_PART_HEADER;
 use p2pgate::mpeg::Class;
 use p2pgate::route::{Attribute, Conditions, Route};
-use p2pgate::terminal::{Deposit, Event, FrameError, LinkId, Offer, Piece, SessionId};
+use p2pgate::terminal::{
+    Deposit, Event, FrameError, LinkId, NO_SUCH_RECORDING, Offer, Piece, SessionId, TransferFailure,
+};
 use std::ops::Range;
 
 /// Each block of a recording says which one it is, and where.
@@ -69,6 +71,8 @@ pub struct Job {
     /// Nothing more is to be sent for now.
     waits: bool,
     decides: bool,
+    /// What it asks the other end for: the list, or a recording.
+    wants: Option<Option<u64>>,
 }
 
 /// What is coming in.
@@ -82,6 +86,22 @@ pub struct Receiving {
 impl World {
     /// A device calls another, to send a recording or for nothing.
     pub fn call(&mut self, index: usize, peer: usize, recording: Option<u64>, tries: u32) -> bool {
+        self.call_for(index, peer, recording, None, tries)
+    }
+
+    /// The same, to have a recording of the other's, or the list of them.
+    pub fn ask_for(&mut self, index: usize, peer: usize, wanted: Option<u64>) -> bool {
+        self.call_for(index, peer, None, Some(wanted), 3)
+    }
+
+    fn call_for(
+        &mut self,
+        index: usize,
+        peer: usize,
+        recording: Option<u64>,
+        wants: Option<Option<u64>>,
+        tries: u32,
+    ) -> bool {
         let now = self.clock(index);
         let callee = self.devices[peer].identifier.clone();
         let Some(terminal) = &mut self.devices[index].terminal else { return false };
@@ -89,8 +109,17 @@ impl World {
         self.note(|| format!("{} calls {}: {session:?}", self.devices[index].name, self.devices[peer].name));
         self.model.calls(index, peer, session.number(), self.now);
         let decides = !self.plan.has(Fault::Strike) || self.calm || self.chance.percent(80);
-        let job =
-            Job { session, peer, recording, tries, sending: None, depositing: false, waits: false, decides };
+        let job = Job {
+            session,
+            peer,
+            recording,
+            tries,
+            sending: None,
+            depositing: false,
+            waits: false,
+            decides,
+            wants,
+        };
         self.devices[index].sessions.insert(session.number(), session);
         self.devices[index].jobs.insert(session.number(), job);
         self.serve(index);
@@ -121,6 +150,15 @@ impl World {
             Event::Connected { session, .. } => {
                 self.model.session_event(index, &self.devices[index], event, now, self.lying());
                 let recording = match self.devices[index].jobs.get(&session.number()) {
+                    Some(Job { wants: Some(wanted), .. }) => {
+                        let (now, name) = (self.clock(index), wanted.map(name_of));
+                        // Err: the other end's offer came first.
+                        let _ = self.devices[index]
+                            .terminal
+                            .as_mut()
+                            .map(|terminal| terminal.fetch(session, name.as_deref(), now));
+                        None
+                    }
                     Some(job) => job.recording,
                     // Callees send as well, now and then.
                     None if !self.calm && self.chance.percent(20) => self.answer_with(index, session),
@@ -131,6 +169,8 @@ impl World {
                 }
             }
             Event::Offered { session } => self.offered(index, session),
+            Event::Wanted { session } => self.wanted(index, session),
+            Event::GroupAnswered { status } => self.model.group_answered(index, status, &self.host.store),
             Event::Ready { session, offset } | Event::DepositKept { session, offset } => {
                 if let Some(job) = self.devices[index].jobs.get_mut(&session.number()) {
                     let from = job.sending.unwrap_or(offset);
@@ -163,7 +203,13 @@ impl World {
                 }
                 self.stop_sending(index, session, true);
             }
-            Event::TransferFailed { session, .. } => {
+            Event::TransferFailed { session, failure } => {
+                if let Some(Job { peer, wants: Some(Some(id)), .. }) =
+                    self.devices[index].jobs.get(&session.number())
+                    && failure == TransferFailure::NoSuchRecording
+                {
+                    self.model.has_none(index, *peer, *id);
+                }
                 if let Some(part) = self.devices[index].receiving.remove(&session.number()) {
                     self.devices[index].disk.partial.insert(part.recording, part.offset);
                 }
@@ -199,9 +245,51 @@ impl World {
             depositing: false,
             waits: false,
             decides: true,
+            wants: None,
         };
         self.devices[index].jobs.insert(session.number(), job);
         Some(recording)
+    }
+
+    /// Another terminal asks for something: nobody hears of a recording that is not for it.
+    fn wanted(&mut self, index: usize, session: SessionId) {
+        let now = self.clock(index);
+        let (refuses, size) = (!self.calm && self.chance.percent(10), self.chance.below(4_000));
+        let Some(terminal) = &mut self.devices[index].terminal else { return };
+        // None: it was withdrawn before its event was taken.
+        let (Some(wanted), Some(peer)) = (terminal.wanted(session), terminal.peer(session)) else { return };
+        let (name, peer) = (wanted.name.map(str::to_owned), self.model.known(peer.as_str()));
+        self.model.asked_for(index, peer);
+        let recording = match &name {
+            None => {
+                let list = Recording { from: index, to: peer, size, attribute: Attribute::Confidential };
+                self.model.recordings.push(list);
+                Some(self.model.recordings.len() as u64 - 1)
+            }
+            Some(name) => {
+                let theirs = |it: &Recording| (it.from, it.to) == (index, peer);
+                let id = name.strip_suffix(".mpg").and_then(|id| id.parse::<u64>().ok());
+                id.filter(|id| self.model.recordings.get(*id as usize).is_some_and(theirs))
+            }
+        };
+        let Some(recording) = recording.filter(|_| !refuses) else {
+            let cause = if refuses { "not now" } else { NO_SUCH_RECORDING };
+            let terminal = self.devices[index].terminal.as_mut().unwrap();
+            return terminal.refuse(session, cause, now).expect("it is wanted");
+        };
+        let job = Job {
+            session,
+            peer,
+            recording: Some(recording),
+            tries: 9,
+            sending: None,
+            depositing: false,
+            waits: false,
+            decides: true,
+            wants: None,
+        };
+        self.devices[index].jobs.insert(session.number(), job);
+        self.offer(index, session, recording);
     }
 
     fn offer(&mut self, index: usize, session: SessionId, id: u64) {
@@ -226,7 +314,12 @@ impl World {
     }
 
     fn stop_sending(&mut self, index: usize, session: SessionId, delivered: bool) {
+        let arriving = self.devices[index].receiving.contains_key(&session.number());
         let Some(job) = self.devices[index].jobs.get_mut(&session.number()) else { return };
+        // What came is on its way to the disk.
+        if job.wants.is_some() && arriving {
+            return;
+        }
         job.sending = None;
         if delivered {
             job.recording = None;
@@ -254,6 +347,12 @@ impl World {
         let Some(offered) = terminal.offered(session) else { return };
         let id = u64::from_be_bytes(*offered.source.first_chunk().expect("every recording has a source"));
         assert_eq!(offered.name, name_of(id));
+        let wants = device.jobs.get(&session.number()).and_then(|job| job.wants);
+        match wants.filter(|_| offered.fetched) {
+            Some(Some(wanted)) => assert_eq!(id, wanted, "what was asked for is offered"),
+            Some(None) => {}
+            None => assert!(!offered.fetched, "nothing is said to have been asked for that was not"),
+        }
         let peer = terminal.peer(session).map(|peer| peer.as_str().to_owned()).unwrap_or_default();
         self.model.offered(index, &peer, id, terminal.offered(session).unwrap().size);
         if refuses {

@@ -39,6 +39,23 @@ impl Model {
         assert_eq!(recording.size, size);
     }
 
+    /// Somebody asks for recordings: only who is permitted may.
+    pub fn asked_for(&mut self, index: usize, peer: usize) {
+        assert!(
+            self.home(index, peer).on,
+            "{} asks {} for recordings, which does not permit it",
+            self.names[peer],
+            self.names[index]
+        );
+        self.counted.fetched += 1;
+    }
+
+    /// The other end says that it has no such recording for who asked.
+    pub fn has_none(&self, index: usize, peer: usize, id: u64) {
+        let recording = self.recordings.get(id as usize);
+        assert!(recording.is_none_or(|it| (it.from, it.to) != (peer, index)), "it has recording {id}");
+    }
+
     /// Nothing is heard any more of who was struck off.
     pub fn may_hear(&self, index: usize, device: &Device, session: SessionId, _lying: bool) {
         let called = device.jobs.get(&session.number()).is_some_and(|job| job.tries < 9);
@@ -100,7 +117,18 @@ impl Model {
     }
 
     pub fn pins_fit(&self, index: usize, other: usize) -> bool {
-        self.lists[index].pins.get(&self.names[other]).is_none_or(|pin| *pin == self.keys[other])
+        let pin = self.lists[index].pins.get(&self.names[other]);
+        pin.is_none_or(|pin| *pin == self.keys[other]) && !self.has_moved(other)
+    }
+
+    /// Its key was replaced, and others may know the earlier one from a group.
+    pub fn has_moved(&self, other: usize) -> bool {
+        self.rekeyed.contains(&other) && self.joins(other)
+    }
+
+    /// It has been in a group: the broker may speak of one entry for it while the callee has struck that off, and has another, or knows an earlier key.
+    pub fn joins(&self, member: usize) -> bool {
+        self.joined.iter().any(|(_, other)| *other == member)
     }
 
     pub fn both_permit(&self, callee: usize, caller: usize) -> bool {

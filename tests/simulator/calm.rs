@@ -1,5 +1,6 @@
 //! When faults stop: all that can finish finishes, and everything works.
 
+use super::plan::Fault;
 use super::rng::Rng;
 use super::world::World;
 use std::collections::BTreeSet;
@@ -18,6 +19,14 @@ impl World {
             self.close_end(super::net::End::Wild(wild));
         }
         self.start_broker();
+        if self.host.resolver.process.is_some() {
+            // Nobody waits for a resolver that is not there.
+            self.crash_resolver();
+            self.pass(60_000);
+            let queries = self.host.broker.as_ref().unwrap().counts().queries;
+            assert_eq!(queries, 0, "queries wait for a resolver that is away");
+        }
+        self.start_resolver();
         for index in 0..self.devices.len() {
             self.devices[index].stopped_until = 0;
             self.start_device(index);
@@ -59,9 +68,11 @@ impl World {
             (0, 0, 0, 0),
             "nothing is left of calls at the broker"
         );
-        assert_eq!(counts.connections, self.devices.len(), "{counts:?}");
+        let resolver = usize::from(self.plan.has(Fault::Resolver));
+        assert_eq!(counts.connections, self.devices.len() + resolver, "{counts:?}");
         for (id, caller, callee) in self.model.pending() {
             let collects = self.model.both_permit(callee, caller)
+                && !self.model.joins(caller)
                 && self.model.stayed_wanted(id)
                 && self.model.pins_fit(callee, caller)
                 && self.host.store.deposits[id].record.callee_key == self.model.key(callee);
@@ -88,5 +99,11 @@ impl World {
         assert!(self.call(caller, callee, Some(recording), 8), "a call can be made");
         self.pass(60_000);
         assert_eq!(self.model.counted.delivered, delivered + 1, "a recording is sent when all is quiet");
+        if self.plan.has(Fault::Fetch) {
+            let recording = self.new_recording(callee, caller);
+            assert!(self.ask_for(caller, callee, Some(recording)));
+            self.pass(60_000);
+            assert_eq!(self.model.counted.delivered, delivered + 2, "and one is fetched");
+        }
     }
 }

@@ -8,12 +8,20 @@ use p2pgate::terminal::{Change, OfflineCause};
 
 const HOUR: u64 = 3_600_000;
 
+/// Each device's group, if it has one.
+pub fn group_of(owner: &str) -> String {
+    format!("{owner}/home")
+}
+
 impl World {
     pub fn step(&mut self, rng: &mut Rng) {
+        // A stream of their own, so that they change nothing of worlds that have none of them.
+        let mut more = Rng::new(rng.clone().next(), 5);
         for _ in 0..1 + rng.below(3) {
             self.deed(rng);
         }
-        for fault in Fault::ALL {
+        self.further_deed(&mut more);
+        for fault in Fault::ALL.iter().take_while(|fault| **fault != Fault::Groups) {
             // Drawn in any case, so that one kind switched off changes no other.
             let (comes, mut own) = (rng.percent(6), Rng::new(rng.next(), *fault as u64));
             if comes && self.plan.has(*fault) {
@@ -70,6 +78,71 @@ impl World {
                 }
             }
         }
+        self.serve(index);
+    }
+
+    /// Groups, questions for recordings, and the resolver's fate.
+    fn further_deed(&mut self, rng: &mut Rng) {
+        let count = self.devices.len();
+        let (index, other) = (rng.index(count), rng.index(count));
+        let there = index != other && self.devices[index].terminal.is_some();
+        if self.plan.has(Fault::Groups) && rng.percent(50) && there {
+            match rng.percent(60) {
+                true => self.change_group(index, rng),
+                false => {
+                    let group = group_of(&self.devices[other].name);
+                    let listed = self.model.listed(index).names.contains(&group);
+                    let (add, delete) = if listed { (vec![], vec![group]) } else { (vec![group], vec![]) };
+                    self.change(index, false, &add, &delete);
+                }
+            }
+        }
+        if self.plan.has(Fault::Fetch) && rng.percent(40) && there {
+            let friends: Vec<usize> = (0..count).filter(|it| self.model.both_permit(*it, index)).collect();
+            let callee = rng.pick(&friends).filter(|callee| *callee != index).unwrap_or(other);
+            let wanted = match rng.below(4) {
+                0 => None,
+                // Somebody else's, or nobody's.
+                1 => Some(rng.below(self.model.recordings.len() as u64 + 2)),
+                _ => Some(self.new_recording(callee, index)),
+            };
+            self.ask_for(index, callee, wanted);
+        }
+        if self.plan.has(Fault::Resolver) {
+            match rng.below(12) {
+                0 => self.crash_resolver(),
+                1 => self.host.resolver.stopped_until = self.now + rng.below(40_000),
+                2 => self.host.resolver.ahead += rng.below(80 * HOUR),
+                3 => self.host.resolver.full_until = self.now + rng.below(15_000),
+                _ => {}
+            }
+        }
+    }
+
+    /// The owner says who is in its group.
+    fn change_group(&mut self, index: usize, rng: &mut Rng) {
+        let (now, life) = (self.now, self.devices[index].life);
+        let members: Vec<String> =
+            self.devices.iter().map(|other| other.name.clone()).filter(|_| rng.percent(40)).collect();
+        let group = Identifier::new(&group_of(&self.devices[index].name)).unwrap();
+        let entries: Vec<_> = members.iter().map(|name| (Identifier::new(name).unwrap(), None)).collect();
+        let gone: Vec<Identifier> = match self.model.group_said(index) {
+            // What changes, if it is known what there was; else all of it.
+            Some(before) if rng.percent(50) => {
+                let gone = before.iter().filter(|name| !members.contains(name));
+                gone.map(|name| Identifier::new(name).unwrap()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let replace = gone.is_empty();
+        let mut out = [0; 8_192];
+        let Some(terminal) = &mut self.devices[index].terminal else { return };
+        let said = terminal.group(&group, replace, &entries.as_slice(), &gone.as_slice(), &mut out);
+        // Err: it is offline, or has not been answered yet, or there are more than the broker takes at once.
+        let Ok((link, length)) = said else { return };
+        self.note(|| format!("{} puts {members:?} into its group", self.devices[index].name));
+        self.model.says_group(index, members, now);
+        self.write(super::net::End::Device { device: index, life, link }, &out[..length]);
         self.serve(index);
     }
 
@@ -217,6 +290,7 @@ impl World {
             }
             Fault::Liar => self.lie(rng),
             Fault::Latency | Fault::SmallLimits | Fault::Firewall | Fault::Large => {}
+            Fault::Groups | Fault::Fetch | Fault::Resolver => {}
         }
     }
 }

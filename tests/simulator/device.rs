@@ -148,6 +148,7 @@ impl World {
         let (now, broker_key) = (self.clock(index), self.host.key);
         let suites = [Suite::Aes128CtrHmacSha256_80, Suite::Aes128GcmSha256_128];
         let suite = suites[self.chance.index(2)];
+        let shares = self.plan.has(Fault::Fetch);
         let device = &mut self.devices[index];
         let config = Config {
             identifier: device.identifier.clone(),
@@ -169,6 +170,7 @@ impl World {
             terminal.enrol(ticket).unwrap();
         }
         terminal.listen_at(&[device.address]).unwrap();
+        terminal.share(shares);
         terminal.connect(now);
         device.terminal = Some(Box::new(terminal));
         device.collected = device.disk.collected.clone();
@@ -368,7 +370,7 @@ impl World {
             Event::Offline { cause } => {
                 self.devices[index].online = false;
                 self.model.went_offline(index, cause, self.now);
-                if matches!(cause, OfflineCause::NotEnrolled | OfflineCause::Displaced) {
+                if cause == OfflineCause::NotEnrolled {
                     // A person looks after it, some time.
                     let life = self.devices[index].life;
                     self.later(self.now + 15_000, Happening::Tick { device: index, life });

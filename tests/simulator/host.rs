@@ -2,6 +2,7 @@
 
 use super::net::{End, PipeId};
 use super::plan::Fault;
+use super::resolver::{self, Resolver};
 use super::rng::Rng;
 use super::store::Store;
 use super::world::{Happening, World};
@@ -30,7 +31,7 @@ pub struct Host {
     pub store: Store,
     queue: VecDeque<Work>,
     /// Of the process that is running now.
-    life: u32,
+    pub life: u32,
     connections: ConnectionId,
     /// What they get must wait for what was sent before.
     pub waiting: BTreeSet<ConnectionId>,
@@ -41,6 +42,7 @@ pub struct Host {
     /// Until when its disk is full.
     pub full_until: u64,
     pub due: Option<u64>,
+    pub resolver: Resolver,
 }
 
 impl Host {
@@ -60,6 +62,7 @@ impl Host {
             ahead: 0,
             full_until: 0,
             due: None,
+            resolver: Resolver::default(),
         }
     }
 
@@ -137,8 +140,9 @@ impl World {
                 self.write(End::Broker(connection), &part.unwrap_or_default());
                 self.broker_close(connection);
             }
-            Event::DialResolver | Event::LookUp { .. } | Event::FindLease { .. } | Event::Reach { .. } => {
-                unreachable!("these worlds have no address resolution server, names or leases")
+            Event::DialResolver => self.dial_resolver(),
+            Event::LookUp { .. } | Event::FindLease { .. } | Event::Reach { .. } => {
+                unreachable!("no terminal has a name, leases are the resolver's, and addresses are tried by nobody")
             }
             Event::Log(record) => {
                 self.note(|| format!("broker: {record}"));
@@ -330,6 +334,13 @@ impl World {
         self.later(when, Happening::BrokerStarts);
     }
 
+    /// The broker finds addresses by asking the resolver, in worlds that have one.
+    pub fn use_resolver(&mut self) {
+        if self.plan.has(Fault::Resolver) {
+            self.broker_do(|broker, now| broker.use_resolver(resolver::key(), now));
+        }
+    }
+
     pub fn start_broker(&mut self) {
         if self.host.broker.is_some() {
             return;
@@ -340,6 +351,7 @@ impl World {
         self.model.broker_started(&self.host.store, self.now);
         self.host.broker = Some(self.host.store.start(config, SecretKey::new(SECRET), entropy, clock));
         self.broker_do(|_, _| ());
+        self.use_resolver();
     }
 
     /// Nothing that the broker holds grows without bound.

@@ -3,6 +3,9 @@
 //!
 //! `P2PGATE_WORLDS` says how many worlds, `P2PGATE_FIRST` which seed is the first. What fails is shrunk and told with the command that runs it again;
 //! with `P2PGATE_TALK=1` that tells everything that happens.
+//!
+//! Many worlds take a seventh of the time with `--release --config 'build.rustflags=["--cfg","p2pgate_worlds"]'`, with which X25519 remembers what it
+//! gave before (`src/link/remembered.rs`).
 #![cfg(feature = "broker")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -18,6 +21,7 @@ mod liar;
 mod model;
 mod net;
 mod plan;
+mod resolver;
 mod rng;
 mod runner;
 mod store;

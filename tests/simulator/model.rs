@@ -2,6 +2,7 @@
 //! core's logic: sets, counts and times.
 
 use super::app::Recording;
+use super::deeds::group_of;
 use super::store::{List, Store};
 use p2pgate::broker::{DepositNotice, LogRecord, Name, Outcome, StoreOperation, Stored, What};
 use p2pgate::link::PublicKey;
@@ -89,9 +90,15 @@ pub struct Model {
     pub arrived: BTreeSet<u64>,
     pub recorded: BTreeSet<(usize, u64)>,
     pub deposits: BTreeMap<DepositId, Deposited>,
-    /// When devices were last started.
-    pub started: BTreeMap<usize, u64>,
     pub last_offline: BTreeMap<usize, OfflineCause>,
+    /// The groups as the broker has them, by their names: whose, and who is in them with which key.
+    pub groups: BTreeMap<String, (usize, List)>,
+    /// Who has ever been in which: a callee has the broker's word for more than that.
+    pub joined: BTreeSet<(String, usize)>,
+    /// What owners have said, and whether it was acknowledged.
+    said: BTreeMap<usize, (BTreeSet<String>, bool)>,
+    /// Whose key has been replaced.
+    pub rekeyed: BTreeSet<usize>,
     pub counted: Counted,
 }
 
@@ -105,6 +112,9 @@ pub struct Counted {
     pub collected: u64,
     pub registered: u64,
     pub key_changed: u64,
+    pub grouped: u64,
+    pub fetched: u64,
+    pub unresolved: u64,
 }
 
 impl Counted {
@@ -114,9 +124,21 @@ impl Counted {
         }
     }
 
-    fn each(&mut self) -> [&mut u64; 7] {
-        let Self { calls, connected, delivered, deposited, collected, registered, key_changed } = self;
-        [calls, connected, delivered, deposited, collected, registered, key_changed]
+    fn each(&mut self) -> [&mut u64; 10] {
+        let Self { calls, connected, delivered, deposited, collected, registered, key_changed, .. } = self;
+        let Self { grouped, fetched, unresolved, .. } = self;
+        [
+            calls,
+            connected,
+            delivered,
+            deposited,
+            collected,
+            registered,
+            key_changed,
+            grouped,
+            fetched,
+            unresolved,
+        ]
     }
 
     /// There was something of everything.
@@ -168,13 +190,13 @@ impl Model {
             self.lists.push(Listed::default());
         } else {
             (self.keys[index], self.tickets[index], self.changed[index]) = (key, ticket, now);
+            self.rekeyed.insert(index);
         }
     }
 
     /// It has what it had on its disk.
     pub fn device_started(&mut self, index: usize, disk: &Listed, now: u64) {
         self.lists[index] = disk.clone();
-        self.started.insert(index, now);
         self.refresh_home(index, now);
         self.waiting.retain(|(whose, _), _| *whose != index);
     }
@@ -204,7 +226,9 @@ impl Model {
 
     fn refresh_home(&mut self, index: usize, now: u64) {
         for other in 0..self.names.len() {
-            let on = self.lists[index].names.contains(&self.names[other]);
+            let names = &self.lists[index].names;
+            let joined = |name: &String| self.joined.contains(&(name.clone(), other));
+            let on = names.contains(&self.names[other]) || names.iter().any(joined);
             self.at_home.entry((index, other)).or_default().set(on, now);
         }
     }
@@ -213,10 +237,19 @@ impl Model {
         for owner in 0..self.names.len() {
             for other in 0..self.names.len() {
                 let key = self.enrolled.get(&other);
-                let bound = self.served.get(&owner).and_then(|list| list.get(self.names[other].as_str()));
-                let on = key.is_some()
-                    && bound.and_then(Option::as_ref) == key
-                    && self.enrolled.contains_key(&owner);
+                let empty = List::new();
+                let list = self.served.get(&owner).unwrap_or(&empty);
+                let has = |list: &List, name: &str, key: &PublicKey| {
+                    list.get(name).and_then(Option::as_ref) == Some(key)
+                };
+                let by_group = |key: &PublicKey| {
+                    self.groups.iter().any(|(group, (of, members))| {
+                        self.enrolled.get(of).is_some_and(|owners| has(list, group, owners))
+                            && has(members, &self.names[other], key)
+                    })
+                };
+                let on = self.enrolled.contains_key(&owner)
+                    && key.is_some_and(|key| has(list, &self.names[other], key) || by_group(key));
                 self.at_broker.entry((owner, other)).or_default().set(on, now);
             }
         }
@@ -226,6 +259,8 @@ impl Model {
         let index = self.known(name);
         self.enrolled.remove(&index);
         self.served.remove(&index);
+        self.groups.retain(|_, (owner, _)| *owner != index);
+        self.said.remove(&index);
         self.changed[index] = now;
         self.refresh_broker(now);
     }
@@ -236,7 +271,38 @@ impl Model {
         self.served =
             store.lists.iter().filter_map(|(name, (_, list))| Some((of(name)?, list.clone()))).collect();
         self.enrolled = store.keys.iter().filter_map(|(name, key)| Some((of(name)?, *key))).collect();
+        let groups = store.groups.iter();
+        self.groups = groups
+            .filter_map(|(group, (owner, list))| Some((group.to_string(), (of(owner)?, list.clone()))))
+            .collect();
         self.refresh_broker(now);
+    }
+
+    // --- groups ---------------------------------------------------------------------------------------------------
+
+    /// An owner tells the broker who is in its group now.
+    pub fn says_group(&mut self, owner: usize, members: Vec<String>, now: u64) {
+        let group = group_of(&self.names[owner]);
+        for member in &members {
+            self.joined.insert((group.clone(), self.known(member)));
+        }
+        self.said.insert(owner, (members.into_iter().collect(), false));
+        (0..self.names.len()).for_each(|index| self.refresh_home(index, now));
+    }
+
+    /// What the broker has acknowledged last.
+    pub fn group_said(&self, owner: usize) -> Option<&BTreeSet<String>> {
+        self.said.get(&owner).filter(|(_, acknowledged)| *acknowledged).map(|(members, _)| members)
+    }
+
+    pub fn group_answered(&mut self, owner: usize, status: u16, store: &Store) {
+        if let Some((_, acknowledged)) = self.said.get_mut(&owner)
+            && status == 200
+        {
+            *acknowledged = true;
+            self.counted.grouped += 1;
+        }
+        self.check_store(store);
     }
 
     // --- what the broker does -------------------------------------------------------------------------------------
@@ -248,6 +314,13 @@ impl Model {
                 let owner = self.known(identifier);
                 if let Some(served) = self.served.get_mut(&owner) {
                     served.retain(|name, _| list.iter().any(|(other, _)| other == name));
+                }
+                self.refresh_broker(now);
+            }
+            StoreOperation::SaveGroup { group, members, .. } => {
+                if let Some((_, here)) = self.groups.get_mut(&**group) {
+                    let stays = |name: &Name| members.iter().flatten().any(|(other, _)| other == name);
+                    here.retain(|name, _| stays(name));
                 }
                 self.refresh_broker(now);
             }
@@ -281,7 +354,7 @@ impl Model {
             StoreOperation::Enrol { identifier, key, .. } => {
                 let index = self.known(identifier);
                 self.enrolled.insert(index, *key);
-                for list in self.served.values_mut() {
+                for list in self.served.values_mut().chain(self.groups.values_mut().map(|(_, list)| list)) {
                     list.entry(identifier.clone()).and_modify(|entry| *entry = entry.or(Some(*key)));
                 }
             }
@@ -289,6 +362,18 @@ impl Model {
                 let list = store.lists[identifier].1.clone();
                 self.served.insert(self.known(identifier), list);
                 self.counted.registered += 1;
+            }
+            StoreOperation::SaveGroup { group, owner, key, .. } => {
+                for list in self.served.values_mut() {
+                    list.entry(group.clone()).and_modify(|entry| *entry = entry.or(Some(*key)));
+                }
+                let members = store.groups.get(group).map(|(_, members)| members.clone());
+                match members {
+                    Some(members) => {
+                        self.groups.insert(group.to_string(), (self.known(owner), members));
+                    }
+                    None => drop(self.groups.remove(&**group)),
+                }
             }
             _ => return,
         }
@@ -298,6 +383,11 @@ impl Model {
     /// The broker's log tells when it gives credentials away.
     pub fn broker_said(&mut self, record: &LogRecord, now: u64, lying: bool) {
         let What::Query { callee, outcome } = &record.what else { return };
+        if let Outcome::NotFound(cause) = outcome
+            && cause.contains("resolution")
+        {
+            self.counted.unresolved += 1;
+        }
         let Some(caller) = record.identifier.as_ref().and_then(|name| self.index_of(name)) else { return };
         let Some(callee) = self.index_of(callee) else { return };
         if *outcome == Outcome::Granted {
@@ -323,7 +413,9 @@ impl Model {
             return;
         }
         let (caller, callee) = (deposit.caller, deposit.callee);
-        let permitted = self.home(callee, caller).stayed_on(deposit.opened) && self.broker(callee, caller).on;
+        let permitted = self.home(callee, caller).stayed_on(deposit.opened)
+            && self.broker(callee, caller).on
+            && !self.joins(caller);
         let same = self.changed[caller] < deposit.opened && self.changed[callee] < deposit.opened;
         let unwanted = deposit.withdrawn || !permitted || !same;
         let age = clock.saturating_sub(deposit.opened_by_clock);
@@ -350,6 +442,12 @@ impl Model {
 
     /// What was acknowledged is on the disk.
     pub fn check_store(&self, store: &Store) {
+        for (owner, (members, _)) in self.said.iter().filter(|(_, (_, acknowledged))| *acknowledged) {
+            let kept = store.groups.get(group_of(&self.names[*owner]).as_str());
+            let kept: BTreeSet<String> =
+                kept.into_iter().flat_map(|(_, list)| list.keys().map(|name| name.to_string())).collect();
+            assert_eq!(kept, *members, "the group of {} is as it was acknowledged", self.names[*owner]);
+        }
         for (id, deposit) in
             self.deposits.iter().filter(|(_, deposit)| deposit.acknowledged && !deposit.ended)
         {

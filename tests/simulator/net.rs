@@ -26,6 +26,7 @@ pub enum End {
         link: LinkId,
     },
     Broker(u64),
+    Resolver(u64),
     Wild(u64),
 }
 
@@ -201,6 +202,7 @@ impl World {
         let moved = match end {
             End::Device { device, link, .. } => self.feed_device(id, side, device, link),
             End::Broker(connection) => self.feed_broker(id, side, connection),
+            End::Resolver(connection) => self.feed_resolver(id, side, connection),
             End::Wild(wild) => self.feed_wild(id, side, wild),
         };
         let Some(pipe) = self.net.pipes.get(&id) else { return moved };
@@ -230,6 +232,9 @@ impl World {
         match end {
             End::Device { device, life, link } => self.link_over(device, life, link),
             End::Broker(connection) => self.connection_over(connection),
+            End::Resolver(connection) => {
+                self.resolver_do(|process, now| process.disconnected(connection, now));
+            }
             End::Wild(wild) => drop(self.wild.remove(&wild)),
         }
     }

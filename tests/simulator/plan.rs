@@ -39,6 +39,9 @@ faults! {
     Firewall "firewall",
     Large "large",
     Liar "liar",
+    Groups "groups",
+    Fetch "fetch",
+    Resolver "resolver",
 }
 
 #[derive(Clone, PartialEq, Eq)]

@@ -31,6 +31,8 @@ pub struct Store {
     pub lists: BTreeMap<Name, (u64, List)>,
     addresses: BTreeMap<Name, StoredAddress>,
     frames: BTreeMap<Name, u32>,
+    /// By its name: whose, and who is in it.
+    pub groups: BTreeMap<Name, (Name, List)>,
     pub deposits: BTreeMap<DepositId, KeptDeposit>,
     /// A deposit's file, and how much of it outlasts a crash.
     pub files: BTreeMap<DepositId, (Vec<u8>, usize)>,
@@ -47,7 +49,8 @@ impl Store {
                 let ticket = ticket_digest.filter(|digest| self.tickets.get(digest) == Some(&identifier));
                 let Some(ticket) = ticket.filter(|_| !other) else { return Stored::Refused };
                 self.tickets.remove(&ticket);
-                for (_, list) in self.lists.values_mut() {
+                let lists = self.lists.values_mut().map(|(_, list)| list);
+                for list in lists.chain(self.groups.values_mut().map(|(_, members)| members)) {
                     list.entry(identifier.clone()).and_modify(|entry| *entry = entry.or(Some(key)));
                 }
                 self.keys.insert(identifier, key);
@@ -57,7 +60,8 @@ impl Store {
                     return Stored::Refused;
                 }
                 let bind = |(name, key): (Name, Option<PublicKey>)| {
-                    let key = key.or_else(|| self.keys.get(&name).copied());
+                    let owner = self.groups.get(&name).map(|(owner, _)| owner);
+                    let key = key.or_else(|| self.keys.get(owner.unwrap_or(&name)).copied());
                     (name, key)
                 };
                 let list = list.into_iter().map(bind).collect();
@@ -96,9 +100,25 @@ impl Store {
                 kept.parts.push(part);
                 kept.written = now;
             }
-            StoreOperation::SaveGroup { .. } | StoreOperation::SaveResolved { .. } => {
-                unreachable!("these worlds have no groups and no address resolution server")
+            StoreOperation::SaveGroup { group, owner, key, members } => {
+                if !is_still(&self.keys, &owner, &key) {
+                    return Stored::Refused;
+                }
+                let Some(members) = members else {
+                    self.groups.remove(&group);
+                    return Stored::Done;
+                };
+                for (_, list) in self.lists.values_mut() {
+                    list.entry(group.clone()).and_modify(|entry| *entry = entry.or(Some(key)));
+                }
+                let bind = |(name, key): (Name, Option<PublicKey>)| {
+                    let key = key.or_else(|| self.keys.get(&name).copied());
+                    (name, key)
+                };
+                let members = members.into_iter().map(bind).collect();
+                self.groups.insert(group, (owner, members));
             }
+            StoreOperation::SaveResolved { .. } => unreachable!("that is the resolver's"),
             StoreOperation::EndDeposit { deposit, notice } => {
                 self.files.remove(&deposit);
                 match (self.deposits.get_mut(&deposit), notice) {
@@ -117,6 +137,7 @@ impl Store {
         self.lists.remove(identifier);
         self.addresses.remove(identifier);
         self.frames.remove(identifier);
+        self.groups.retain(|_, (owner, _)| **owner != *identifier);
     }
 
     /// A new process on what there is.
@@ -129,6 +150,9 @@ impl Store {
             if let Some(frame) = self.frames.get(identifier) {
                 broker.restore_frame(identifier, *frame);
             }
+        }
+        for (group, (owner, members)) in &self.groups {
+            broker.restore_group(group, owner, members.clone()).unwrap();
         }
         for kept in self.deposits.values() {
             let last = kept.parts.last();

@@ -9,7 +9,7 @@ use super::plan::{Fault, Plan};
 use super::rng::Rng;
 use super::wild::Wild;
 use crate::tap::Listener;
-use p2pgate::broker::Config;
+use p2pgate::broker::{Config, Name, RequestId};
 use p2pgate::terminal::{Destination, LinkId};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -35,6 +35,19 @@ pub enum Happening {
         life: u32,
     },
     BrokerStarts,
+    ResolverDialled {
+        life: u32,
+    },
+    ResolverStored {
+        life: u32,
+    },
+    /// Whoever assigned an address says what it knows.
+    Leased {
+        life: u32,
+        request: RequestId,
+        identifier: Name,
+    },
+    ResolverStarts,
     /// The power goes at a moment when something is half done.
     DeviceCrashes {
         device: usize,
@@ -132,6 +145,8 @@ impl World {
         if world.plan.has(Fault::Liar) {
             world.begin_to_lie();
         }
+        world.start_resolver();
+        world.use_resolver();
         for _ in 0..count {
             world.add_device();
         }
@@ -163,7 +178,8 @@ impl World {
             let broker = self.host.due.map(|due| due.saturating_sub(self.host.ahead));
             let device =
                 self.devices.iter().enumerate().filter_map(|(index, it)| Some((it.due_at()?, index))).min();
-            let next = [happens, broker, device.map(|(due, _)| due)].into_iter().flatten().min();
+            let resolver = self.host.resolver.due_at();
+            let next = [happens, broker, resolver, device.map(|(due, _)| due)].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
             if happens == Some(next) {
@@ -171,6 +187,8 @@ impl World {
                 self.happen(what);
             } else if broker == Some(next) {
                 self.broker_do(|broker, now| broker.handle_timeout(now));
+            } else if resolver == Some(next) {
+                self.resolver_do(|process, now| process.handle_timeout(now));
             } else if let Some((_, index)) = device {
                 self.time_out(index);
             }
@@ -185,6 +203,10 @@ impl World {
             Happening::Dialled { device, life, link, to } => self.dialled(device, life, link, to),
             Happening::Stored { life } => self.store_next(life),
             Happening::BrokerStarts => self.start_broker(),
+            Happening::ResolverDialled { life } => self.resolver_dialled(life),
+            Happening::ResolverStored { life } => self.resolver_stored(life),
+            Happening::Leased { life, request, identifier } => self.leased(life, request, &identifier),
+            Happening::ResolverStarts => self.start_resolver(),
             Happening::DeviceCrashes { device, life } if self.devices[device].life == life && !self.calm => {
                 self.crash_device(device);
                 self.later(self.now + 500, Happening::DeviceStarts { device });
