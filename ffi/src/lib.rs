@@ -10,7 +10,7 @@
 #![allow(non_camel_case_types)] // the names are C's
 #![allow(clippy::missing_safety_doc)] // one promise for all functions, at the top of the header
 
-#[cfg(any(test, not(panic = "abort")))]
+#[cfg(any(test, panic = "unwind"))]
 extern crate std;
 
 pub mod deposit;
@@ -51,7 +51,7 @@ pub extern "C" fn p2pgate_abi_version() -> u32 {
 }
 
 /// Nothing in the library panics on any input; if it does, firmware stops here.
-#[cfg(all(feature = "panic-handler", panic = "abort", not(test)))]
+#[cfg(all(feature = "panic-handler", not(panic = "unwind"), not(test)))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {

@@ -2,7 +2,7 @@
 
 use super::noise::X25519;
 use crate::secret::Secret;
-use base64ct::{Base64Unpadded, Encoding};
+use base64ct::{Base64, Encoding};
 use core::fmt;
 use noise_protocol::DH;
 
@@ -49,12 +49,10 @@ impl PublicKey {
 
     /// The text form, 43 ASCII characters.
     pub fn fingerprint(&self) -> heapless::String<FINGERPRINT_LENGTH> {
-        let mut text = [0; FINGERPRINT_LENGTH];
-        // 43 characters hold 32 bytes exactly: neither step has a way to fail.
-        Base64Unpadded::encode(&self.0, &mut text)
-            .ok()
-            .and_then(|text| text.try_into().ok())
-            .unwrap_or_default()
+        // 43 characters and one to pad hold 32 bytes exactly: no step has a way to fail. The messages' alphabet, whose code is there anyway.
+        let mut text = [0; FINGERPRINT_LENGTH + 1];
+        let padded = Base64::encode(&self.0, &mut text).ok();
+        padded.and_then(|text| text.strip_suffix('=')?.try_into().ok()).unwrap_or_default()
     }
 
     /// Reads the text form.
@@ -62,8 +60,12 @@ impl PublicKey {
     /// # Errors
     /// [`FingerprintError`] if it isn't exactly 43 characters of base64 for 32 bytes.
     pub fn from_base64(text: &str) -> Result<Self, FingerprintError> {
-        let mut bytes = [0; 32];
-        match Base64Unpadded::decode(text, &mut bytes) {
+        if text.len() != FINGERPRINT_LENGTH {
+            return Err(FingerprintError);
+        }
+        let (mut padded, mut bytes) = ([b'='; FINGERPRINT_LENGTH + 1], [0; 32]);
+        padded[..FINGERPRINT_LENGTH].copy_from_slice(text.as_bytes());
+        match Base64::decode(core::str::from_utf8(&padded).unwrap_or_default(), &mut bytes) {
             Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
             _ => Err(FingerprintError),
         }

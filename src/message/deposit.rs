@@ -152,8 +152,8 @@ pub struct DepositedFor<'a> {
     pub transaction: Option<u32>,
 }
 
-/// Writes the message if it is one of these.
-pub(super) fn write(message: &Message<'_>, w: &mut Writer<'_>) {
+/// Writes the message if it is one of those that a broker says; otherwise `false`.
+pub(super) fn write_told(message: &Message<'_>, w: &mut Writer<'_>) -> bool {
     match message {
         Message::DepositQuestion(message) => {
             w.notice("Deposit Question.");
@@ -162,18 +162,6 @@ pub(super) fn write(message: &Message<'_>, w: &mut Writer<'_>) {
             w.number(Name::Frame, message.frame);
             w.number(Name::LargestTransfer, message.largest_transfer);
             w.text(Name::Cause, message.cause);
-        }
-        Message::Deposit(message) => {
-            w.line("DEPOSIT");
-            w.identifier(Name::Caller, message.caller);
-            w.identifier(Name::Callee, message.callee);
-            w.number(Name::Size, Some(message.size));
-            w.transaction(message.transaction);
-            w.source(message.source.as_ref());
-        }
-        Message::DepositDeclined(message) => {
-            w.notice("Deposit Declined.");
-            w.transaction(message.transaction);
         }
         Message::DepositGoAhead(message) => {
             w.line("NOTIFY");
@@ -200,6 +188,38 @@ pub(super) fn write(message: &Message<'_>, w: &mut Writer<'_>) {
             w.binary(Name::CallerKey, message.caller_key.as_ref());
             w.group(message.group);
         }
+        Message::Delivered(message) => {
+            w.notice("Deposit Collected.");
+            w.binary(Name::Deposit, message.deposit.as_ref());
+        }
+        Message::DepositedFor(message) => {
+            w.line("NOTIFY");
+            w.identifier(Name::DepositedFor, message.callee);
+            w.binary(Name::Deposit, message.deposit.as_ref());
+            w.number(Name::Size, message.size);
+            w.number(Name::Offset, message.offset);
+            w.transaction(message.transaction);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Writes the message if it is one of those that a terminal says.
+pub(super) fn write_said(message: &Message<'_>, w: &mut Writer<'_>) {
+    match message {
+        Message::Deposit(message) => {
+            w.line("DEPOSIT");
+            w.identifier(Name::Caller, message.caller);
+            w.identifier(Name::Callee, message.callee);
+            w.number(Name::Size, Some(message.size));
+            w.transaction(message.transaction);
+            w.source(message.source.as_ref());
+        }
+        Message::DepositDeclined(message) => {
+            w.notice("Deposit Declined.");
+            w.transaction(message.transaction);
+        }
         Message::Collect(message) => {
             w.line("COLLECT");
             w.identifier(Name::Caller, message.caller);
@@ -214,21 +234,9 @@ pub(super) fn write(message: &Message<'_>, w: &mut Writer<'_>) {
             w.binary(Name::Deposit, Some(&message.deposit));
             w.text(Name::Cause, message.cause);
         }
-        Message::Delivered(message) => {
-            w.notice("Deposit Collected.");
-            w.binary(Name::Deposit, message.deposit.as_ref());
-        }
         Message::Deposits(message) => {
             w.line("DEPOSITS");
             w.identifier(Name::Identifier, message.identifier);
-            w.transaction(message.transaction);
-        }
-        Message::DepositedFor(message) => {
-            w.line("NOTIFY");
-            w.identifier(Name::DepositedFor, message.callee);
-            w.binary(Name::Deposit, message.deposit.as_ref());
-            w.number(Name::Size, message.size);
-            w.number(Name::Offset, message.offset);
             w.transaction(message.transaction);
         }
         _ => {}

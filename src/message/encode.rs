@@ -13,19 +13,84 @@ impl Message<'_> {
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
         let w = &mut Writer::new(out);
         match self {
-            Self::Hello(message) => hello(message, None, w),
-            Self::DepositHello(message, frame) => hello(message, Some(*frame), w),
             Self::Register(message) => register(message.clone(), w),
             Self::Group(message) => group(message.clone(), w),
+            Self::StatusQuery(message) => {
+                w.line("QUERY");
+                w.line("STATUS");
+                w.transaction(message.transaction);
+            }
+            Self::Resolve(message) => {
+                w.line("RESOLVE");
+                w.identifier(Name::Identifier, message.identifier);
+                w.transaction(message.transaction);
+            }
+            Self::CalleeAddress(message) => {
+                w.line("NOTIFY");
+                w.host(Name::CalleeAddress, message.address);
+                w.secret_text(Name::Password, Some(message.password));
+                w.secret_text(Name::EncryptKey, Some(message.encrypt_key));
+                w.transaction(message.transaction);
+                w.number(Name::Port, message.port);
+                w.candidates(&message.candidates);
+                w.binary(Name::Handle, message.handle.as_ref());
+                w.binary(Name::CalleeKey, message.callee_key.as_ref());
+                w.secret_text(Name::CalleePassword, message.callee_password);
+                w.number(Name::Expires, message.expires);
+            }
+            Self::CallerNotice(message) => {
+                w.line("NOTIFY");
+                w.identifier(Name::CallerId, message.caller);
+                w.secret_text(Name::Password, Some(message.password));
+                w.secret_text(Name::EncryptKey, Some(message.encrypt_key));
+                w.transaction(message.transaction);
+                w.binary(Name::Handle, message.handle.as_ref());
+                w.binary(Name::CallerKey, message.caller_key.as_ref());
+                w.secret_text(Name::CalleePassword, message.callee_password);
+                w.number(Name::Expires, message.expires);
+                w.group(message.group);
+            }
+            Self::TunnelToken(message) => {
+                w.line("NOTIFY");
+                w.binary(Name::Tunnel, Some(&message.handle));
+                w.secret(Name::Token, Some(&message.token));
+                w.transaction(message.transaction);
+            }
+            Self::Resolved(message) => {
+                w.line("NOTIFY");
+                w.host(Name::Address, message.address);
+                w.number(Name::Port, Some(message.port));
+                w.candidates(&message.candidates);
+                w.transaction(message.transaction);
+            }
+            Self::NotRegistered(message) => {
+                w.notice("Not Registered.");
+                w.transaction(message.transaction);
+            }
+            message => {
+                if !deposit::write_told(message, w) {
+                    message.write_said(w);
+                }
+            }
+        }
+        w.finish()
+    }
+
+    /// As [`Message::encode`], of what a terminal says: it carries no code for what only a broker does. Its lists go by [`Register::encode`] and [`Group::encode`].
+    pub(crate) fn encode_said(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
+        let w = &mut Writer::new(out);
+        self.write_said(w);
+        w.finish()
+    }
+
+    fn write_said(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Hello(message) => hello(message, None, w),
+            Self::DepositHello(message, frame) => hello(message, Some(*frame), w),
             Self::Query(message) => {
                 w.line("QUERY");
                 w.identifier(Name::Identifier, message.identifier);
                 w.identifier(Name::Callee, message.callee);
-                w.transaction(message.transaction);
-            }
-            Self::StatusQuery(message) => {
-                w.line("QUERY");
-                w.line("STATUS");
                 w.transaction(message.transaction);
             }
             Self::Request(message) => {
@@ -74,11 +139,6 @@ impl Message<'_> {
                 w.candidates(&message.candidates);
                 w.transaction(message.transaction);
             }
-            Self::Resolve(message) => {
-                w.line("RESOLVE");
-                w.identifier(Name::Identifier, message.identifier);
-                w.transaction(message.transaction);
-            }
             Self::Ping(message) => {
                 w.line("PING");
                 w.transaction(message.transaction);
@@ -98,31 +158,6 @@ impl Message<'_> {
                 w.transaction(message.transaction);
                 w.text(Name::Cause, message.cause);
                 w.number(Name::RetryAfter, message.retry_after);
-            }
-            Self::CalleeAddress(message) => {
-                w.line("NOTIFY");
-                w.host(Name::CalleeAddress, message.address);
-                w.secret_text(Name::Password, Some(message.password));
-                w.secret_text(Name::EncryptKey, Some(message.encrypt_key));
-                w.transaction(message.transaction);
-                w.number(Name::Port, message.port);
-                w.candidates(&message.candidates);
-                w.binary(Name::Handle, message.handle.as_ref());
-                w.binary(Name::CalleeKey, message.callee_key.as_ref());
-                w.secret_text(Name::CalleePassword, message.callee_password);
-                w.number(Name::Expires, message.expires);
-            }
-            Self::CallerNotice(message) => {
-                w.line("NOTIFY");
-                w.identifier(Name::CallerId, message.caller);
-                w.secret_text(Name::Password, Some(message.password));
-                w.secret_text(Name::EncryptKey, Some(message.encrypt_key));
-                w.transaction(message.transaction);
-                w.binary(Name::Handle, message.handle.as_ref());
-                w.binary(Name::CallerKey, message.caller_key.as_ref());
-                w.secret_text(Name::CalleePassword, message.callee_password);
-                w.number(Name::Expires, message.expires);
-                w.group(message.group);
             }
             Self::StatusAnswer(message) => {
                 w.notice(if message.acceptable { "STATUS Acceptable." } else { "STATUS Busy." });
@@ -144,26 +179,8 @@ impl Message<'_> {
                 w.transaction(message.transaction);
                 w.text(Name::Cause, message.cause);
             }
-            Self::TunnelToken(message) => {
-                w.line("NOTIFY");
-                w.binary(Name::Tunnel, Some(&message.handle));
-                w.secret(Name::Token, Some(&message.token));
-                w.transaction(message.transaction);
-            }
-            Self::Resolved(message) => {
-                w.line("NOTIFY");
-                w.host(Name::Address, message.address);
-                w.number(Name::Port, Some(message.port));
-                w.candidates(&message.candidates);
-                w.transaction(message.transaction);
-            }
-            Self::NotRegistered(message) => {
-                w.notice("Not Registered.");
-                w.transaction(message.transaction);
-            }
-            message => deposit::write(message, w),
+            message => deposit::write_said(message, w),
         }
-        w.finish()
     }
 }
 

@@ -10,30 +10,36 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Which line breaks the protocol's form, and how.
     pub fn parse(message: &'a [u8]) -> Result<Self, ParseError> {
+        Self::read(message, |verb, lines| match verb {
+            "HELLO" => hello(lines),
+            "REGISTER" => register(lines),
+            "GROUP" => group(lines),
+            "QUERY" => query(lines),
+            "TUNNEL" => tunnel(lines),
+            "ADDRESS" => address(lines),
+            "RESOLVE" => resolve(lines),
+            "DEPOSIT" => deposit::deposit(lines),
+            "COLLECT" => deposit::collect(lines),
+            "DEPOSITS" => deposit::deposits(lines),
+            "PING" => Some(Self::Ping(Ping { transaction: further(lines) })),
+            _ => told(verb, lines),
+        })
+    }
+
+    /// As [`Message::parse`], of what a terminal is told: it carries no code for what only a broker is, which is an error of the same kind as what
+    /// nobody knows.
+    pub(crate) fn parse_told(message: &'a [u8]) -> Result<Self, ParseError> {
+        Self::read(message, told)
+    }
+
+    fn read(
+        message: &'a [u8],
+        by_verb: fn(&str, &mut Lines<'a>) -> Option<Self>,
+    ) -> Result<Self, ParseError> {
         let lines = &mut Lines::new(message)?;
         let message = match lines.next() {
-            Some("HELLO") => hello(lines),
-            Some("REGISTER") => register(lines),
-            Some("GROUP") => group(lines),
-            Some("QUERY") => query(lines),
-            Some("REQUEST") => request(lines),
-            Some("TRANSFER") => transfer(lines),
-            Some("FETCH") => Some(Self::Fetch(Fetch {
-                transaction: further(lines),
-                name: lines.get(Name::Recording, file_name),
-            })),
-            Some("LANE") => lane(lines),
-            Some("TUNNEL") => tunnel(lines),
-            Some("WITHDRAW") => withdraw(lines),
-            Some("RELEASE") => release(lines),
-            Some("ADDRESS") => address(lines),
-            Some("RESOLVE") => resolve(lines),
-            Some("PING") => Some(Self::Ping(Ping { transaction: further(lines) })),
-            Some("DEPOSIT") => deposit::deposit(lines),
-            Some("COLLECT") => deposit::collect(lines),
-            Some("DEPOSITS") => deposit::deposits(lines),
-            Some("NOTIFY") => notify(lines),
-            _ => None,
+            Some(verb) => by_verb(verb, lines),
+            None => None,
         };
         match (message, lines.error) {
             (_, Some(error)) => Err(error),
@@ -87,6 +93,24 @@ impl<'a> Message<'a> {
 
 // In the functions below, fields are read in the order written: the figure's own lines first, then `further`, then what that found.
 // They give `None` when a line of the figure's is wrong; any error is in `lines`.
+
+/// What a terminal is told, by the broker or by another terminal.
+fn told<'a>(verb: &str, lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    match verb {
+        "NOTIFY" => notify(lines),
+        "QUERY" => status_query(lines),
+        "REQUEST" => request(lines),
+        "TRANSFER" => transfer(lines),
+        "FETCH" => Some(Message::Fetch(Fetch {
+            transaction: further(lines),
+            name: lines.get(Name::Recording, file_name),
+        })),
+        "LANE" => lane(lines),
+        "WITHDRAW" => withdraw(lines),
+        "RELEASE" => release(lines),
+        _ => None,
+    }
+}
 
 fn hello<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
     let hello = Hello {
@@ -150,14 +174,18 @@ fn some(list: &str) -> Result<List<'_>, Problem> {
 
 fn query<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
     if lines.peek() == Some("STATUS") {
-        lines.next();
-        return Some(Message::StatusQuery(StatusQuery { transaction: further(lines) }));
+        return status_query(lines);
     }
     Some(Message::Query(Query {
         identifier: lines.required(Name::Identifier, identifier)?,
         callee: lines.required(Name::Callee, identifier)?,
         transaction: further(lines),
     }))
+}
+
+fn status_query<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {
+    let is_known = lines.next() == Some("STATUS");
+    is_known.then(|| Message::StatusQuery(StatusQuery { transaction: further(lines) }))
 }
 
 fn request<'a>(lines: &mut Lines<'a>) -> Option<Message<'a>> {

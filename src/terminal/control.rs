@@ -262,7 +262,7 @@ impl Machine<'_> {
                 };
                 control.secure = Secure::Transport(transport, asked);
                 let at = record.as_ptr().addr();
-                let Ok(message) = Message::parse(&record[range]) else {
+                let Ok(message) = Message::parse_told(&record[range]) else {
                     return self.control_broken(OfflineCause::Broker, now);
                 };
                 if let Message::DepositedFor(deposited) = &message

@@ -181,7 +181,7 @@ impl Machine<'_> {
         let Ok(mut handshake) = handshake else { return self.failed_request(index, at) };
         let record = &mut bytes[..total];
         let Ok(range) = handshake.read(record) else { return self.failed_request(index, at) };
-        let fits = match Message::parse(&record[range]) {
+        let fits = match Message::parse_told(&record[range]) {
             Ok(Message::Request(request)) => {
                 request.identifier == peer.as_str() && grant.caller_password.fits(request.password)
             }

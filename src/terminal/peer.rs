@@ -75,7 +75,7 @@ impl Machine<'_> {
                 };
                 session.deadline = now + IDLE_MS;
                 let generation = session.generation;
-                match Message::parse(&record[range]) {
+                match Message::parse_told(&record[range]) {
                     Ok(message) if self.peer_message(index, &message, now) => {}
                     _ => return self.peer_broken(index, now),
                 }
@@ -90,7 +90,7 @@ impl Machine<'_> {
                 Phase::AwaitAnswer,
             ) => {
                 let Ok(range) = handshake.read(record) else { return self.peer_broken(index, now) };
-                let denial = match Message::parse(&record[range]) {
+                let denial = match Message::parse_told(&record[range]) {
                     Ok(Message::Accepted(Accepted { callee_password: Some(password), .. }))
                         if session.grant.callee_password.fits(password) =>
                     {
@@ -280,6 +280,6 @@ fn write_handshake(work: &mut Work, message: &Message<'_>, out: &mut [u8]) -> Re
         return Err(TransmitError::Closed);
     };
     let mut text = zeroize::Zeroizing::new([0; TEXT]);
-    let length = message.encode(&mut text[..]).map_err(|_| TransmitError::TextTooLong)?;
+    let length = message.encode_said(&mut text[..]).map_err(|_| TransmitError::TextTooLong)?;
     handshake.write(&text[..length], out).map_err(TransmitError::of_handshake)
 }

@@ -167,7 +167,7 @@ impl Machine<'_> {
         self.question().map_err(|_| AnnounceError::Offline)?;
         let (link, transaction, length) = self.say(out, |identifier, transaction, room| {
             let candidates = Default::default();
-            Message::Address(Address { identifier, address, port, candidates, transaction }).encode(room)
+            Message::Address(Address { identifier, address, port, candidates, transaction }).encode_said(room)
         })?;
         self.core.control.address_told(transaction);
         Ok((link, length))

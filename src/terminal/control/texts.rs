@@ -240,7 +240,7 @@ impl Machine<'_> {
                 Message::Release(Release { handle })
             }
         };
-        message.encode(room).map_err(|error| TransmitError::of_encode(error, max))
+        message.encode_said(room).map_err(|error| TransmitError::of_encode(error, max))
     }
 
     fn encode_register(&mut self, transaction: Option<u32>, room: &mut [u8]) -> Result<usize, EncodeError> {

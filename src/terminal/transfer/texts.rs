@@ -158,7 +158,7 @@ impl Machine<'_> {
                 cause: Some(cause).filter(|cause| !cause.is_empty()),
             }),
         };
-        message.encode(room)
+        message.encode_said(room)
     }
 
     fn sent_to_peer(open: &mut Open, outgoing: Outgoing, transaction: u32) {
