@@ -288,6 +288,11 @@ impl Broker {
             self.answer(link, StatusCode::Done, "Done.", transaction);
         }
         if !ending {
+            // It was forgotten while the callee said again that it has it: as there, it is told what waits.
+            let link = asker.and_then(|(link, _)| self.net.session(link));
+            if let Some(callee) = link.map(|session| session.identifier.clone()) {
+                self.tell_of_all(&callee);
+            }
             return;
         }
         self.log_deposit(Level::Info, number, |callee| What::DepositOver { callee, notice });
