@@ -202,7 +202,10 @@ impl Broker {
         loop {
             let Some(resolving) = &mut self.resolving else { return };
             let Some(link) = resolving.link.filter(|_| resolving.up && !resolving.paused) else { return };
-            if resolving.told.len() >= MAX_TOLD {
+            // Room is left on the link for the questions of callers; the answers to what is told let the rest go out.
+            let queued = self.net.connections.get(&link).map_or(0, |connection| connection.output.len());
+            let full = resolving.told.len() >= MAX_TOLD || queued > self.net.max_output / 2;
+            if full && !resolving.told.is_empty() {
                 return;
             }
             let Some(name) = resolving.untold.pop_first() else { return };
