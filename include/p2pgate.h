@@ -655,6 +655,16 @@ typedef struct {
   uint32_t link;
 } p2pgate_frame_t;
 
+// Somebody who has deposited something for this terminal.
+typedef struct {
+  // Length of `identifier`, bytes, 1 to 128.
+  uint32_t identifier_length;
+  // UTF-8; behind its length zeros, so NUL-terminated too.
+  uint8_t identifier[132];
+  // The deposit's number.
+  uint8_t deposit[16];
+} p2pgate_depositor_t;
+
 // An IP address and port.
 typedef struct {
   // 4 or 6; 0 where there is none.
@@ -984,6 +994,14 @@ p2pgate_result_t p2pgate_terminal_seal_part(uint64_t *terminal,
                                             size_t length,
                                             uint64_t now,
                                             p2pgate_frame_t *frame);
+
+// Who has deposited something that this terminal hasn't collected yet (P11), by a number from 0: one deposit of each caller; P2PGATE_NOTHING: there are no
+// more. Numbers hold until the next call that changes something.
+//
+// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+p2pgate_result_t p2pgate_terminal_depositor(const uint64_t *terminal,
+                                            size_t index,
+                                            p2pgate_depositor_t *depositor);
 
 // Asks the broker for this terminal's deposits: P2PGATE_STEP_DEPOSIT for each, then P2PGATE_EVENT_DEPOSITS_LISTED; P2PGATE_EVENT_OFFLINE ends it.
 //

@@ -1,8 +1,9 @@
 //! Store and forward (P10, P11).
 
-use crate::memory::{Out, array, bytes, bytes_mut, text};
+use crate::lists::padded;
+use crate::memory::{Out, array, bytes, bytes_mut, code, shared, text};
 use crate::result::*;
-use crate::terminal::with;
+use crate::terminal::{Held, with};
 use crate::transfer::{frame_code, in_turn, p2pgate_frame_t};
 use core::ffi::c_char;
 use p2pgate::link::MAX_PART_HEADER;
@@ -83,6 +84,37 @@ pub unsafe extern "C" fn p2pgate_terminal_seal_part(
             Ok(())
         })
     }
+}
+
+/// Somebody who has deposited something for this terminal.
+#[repr(C)]
+pub struct p2pgate_depositor_t {
+    /// Length of `identifier`, bytes, 1 to 128.
+    pub identifier_length: u32,
+    /// UTF-8; behind its length zeros, so NUL-terminated too.
+    pub identifier: [u8; 132],
+    /// The deposit's number.
+    pub deposit: [u8; 16],
+}
+
+/// Who has deposited something that this terminal hasn't collected yet (P11), by a number from 0: one deposit of each caller; P2PGATE_NOTHING: there are no
+/// more. Numbers hold until the next call that changes something.
+///
+/// Errors: P2PGATE_E_NULL, P2PGATE_E_STORAGE, P2PGATE_E_OBJECT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p2pgate_terminal_depositor(
+    terminal: *const u64,
+    index: usize,
+    depositor: *mut p2pgate_depositor_t,
+) -> p2pgate_result_t {
+    code((|| {
+        // SAFETY: the caller's promise.
+        let (held, out) = unsafe { (shared::<Held>(terminal)?, Out::new(depositor)?) };
+        let (identifier, &deposit) = held.terminal.depositors().nth(index).ok_or(P2PGATE_NOTHING)?;
+        let (identifier_length, identifier) = padded(identifier);
+        out.put(p2pgate_depositor_t { identifier_length, identifier, deposit });
+        Ok(())
+    })())
 }
 
 const fn ask_code(error: AskError) -> p2pgate_result_t {

@@ -195,7 +195,7 @@ pub unsafe extern "C" fn p2pgate_terminal_poll_event(
 }
 
 fn flat(event: Event) -> p2pgate_event_t {
-    let none = p2pgate_event_t {
+    let mut flat = p2pgate_event_t {
         kind: 0,
         link: 0,
         session: 0,
@@ -207,118 +207,157 @@ fn flat(event: Event) -> p2pgate_event_t {
         hash: [0; 32],
         deposit: [0; 16],
     };
-    let kind = |kind| p2pgate_event_t { kind, ..none };
-    match event {
-        Event::Connect { link, to } => p2pgate_event_t {
-            kind: P2PGATE_EVENT_CONNECT,
-            link: link.number(),
-            address: match to {
+    flat.kind = match event {
+        Event::Connect { link, to } => {
+            flat.link = link.number();
+            flat.address = match to {
                 Destination::Broker => p2pgate_address_t::NONE,
                 Destination::Address(address) => p2pgate_address_t::new(address),
-            },
-            ..none
-        },
-        Event::Close { link } => p2pgate_event_t { link: link.number(), ..kind(P2PGATE_EVENT_CLOSE) },
-        Event::Persist => kind(P2PGATE_EVENT_PERSIST),
-        Event::Online { relay } => p2pgate_event_t { flag: relay.into(), ..kind(P2PGATE_EVENT_ONLINE) },
-        Event::Offline { cause } => p2pgate_event_t { cause: offline(cause), ..kind(P2PGATE_EVENT_OFFLINE) },
+            };
+            P2PGATE_EVENT_CONNECT
+        }
+        Event::Close { link } => {
+            flat.link = link.number();
+            P2PGATE_EVENT_CLOSE
+        }
+        Event::Persist => P2PGATE_EVENT_PERSIST,
+        Event::Online { relay } => {
+            flat.flag = relay.into();
+            P2PGATE_EVENT_ONLINE
+        }
+        Event::Offline { cause } => {
+            flat.cause = offline(cause);
+            P2PGATE_EVENT_OFFLINE
+        }
         Event::Registered { revision } => {
-            p2pgate_event_t { number: revision, ..kind(P2PGATE_EVENT_REGISTERED) }
+            flat.number = revision;
+            P2PGATE_EVENT_REGISTERED
         }
         Event::RegisterFailed { status } => {
-            p2pgate_event_t { cause: status.into(), ..kind(P2PGATE_EVENT_REGISTER_FAILED) }
+            flat.cause = status.into();
+            P2PGATE_EVENT_REGISTER_FAILED
         }
         Event::GroupAnswered { status } => {
-            p2pgate_event_t { cause: status.into(), ..kind(P2PGATE_EVENT_GROUP_ANSWERED) }
+            flat.cause = status.into();
+            P2PGATE_EVENT_GROUP_ANSWERED
         }
-        Event::AddressKnown => kind(P2PGATE_EVENT_ADDRESS_KNOWN),
+        Event::AddressKnown => P2PGATE_EVENT_ADDRESS_KNOWN,
         Event::Asked { acceptable } => {
-            p2pgate_event_t { flag: acceptable.into(), ..kind(P2PGATE_EVENT_ASKED) }
+            flat.flag = acceptable.into();
+            P2PGATE_EVENT_ASKED
         }
         Event::Expected { session } => {
-            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_EXPECTED) }
+            flat.session = session.number();
+            P2PGATE_EVENT_EXPECTED
         }
         Event::Unexpected { key_changed } => {
-            p2pgate_event_t { flag: key_changed.into(), ..kind(P2PGATE_EVENT_UNEXPECTED) }
+            flat.flag = key_changed.into();
+            P2PGATE_EVENT_UNEXPECTED
         }
         Event::Refused { refusal } => {
-            p2pgate_event_t { cause: refused(refusal), ..kind(P2PGATE_EVENT_REFUSED) }
+            flat.cause = refused(refusal);
+            P2PGATE_EVENT_REFUSED
         }
         Event::Permitted { session } => {
-            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_PERMITTED) }
+            flat.session = session.number();
+            P2PGATE_EVENT_PERMITTED
         }
         Event::Granted { session } => {
-            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_GRANTED) }
+            flat.session = session.number();
+            P2PGATE_EVENT_GRANTED
         }
         Event::Tunnelling { session } => {
-            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_TUNNELLING) }
+            flat.session = session.number();
+            P2PGATE_EVENT_TUNNELLING
         }
-        Event::Connected { session, tunnel } => p2pgate_event_t {
-            session: session.number(),
-            flag: tunnel.into(),
-            ..kind(P2PGATE_EVENT_CONNECTED)
-        },
-        Event::Denied { session, denial, retry_after } => p2pgate_event_t {
-            session: session.number(),
-            cause: denied(denial),
-            flag: retry_after.is_some().into(),
-            number: retry_after.unwrap_or(0).into(),
-            ..kind(P2PGATE_EVENT_DENIED)
-        },
+        Event::Connected { session, tunnel } => {
+            flat.session = session.number();
+            flat.flag = tunnel.into();
+            P2PGATE_EVENT_CONNECTED
+        }
+        Event::Denied { session, denial, retry_after } => {
+            flat.session = session.number();
+            flat.cause = denied(denial);
+            flat.flag = retry_after.is_some().into();
+            flat.number = retry_after.unwrap_or(0).into();
+            P2PGATE_EVENT_DENIED
+        }
         Event::Offered { session } => {
-            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_OFFERED) }
+            flat.session = session.number();
+            P2PGATE_EVENT_OFFERED
         }
         Event::Wanted { session } => {
-            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_WANTED) }
+            flat.session = session.number();
+            P2PGATE_EVENT_WANTED
         }
         Event::Ready { session, offset } => {
-            p2pgate_event_t { session: session.number(), number: offset, ..kind(P2PGATE_EVENT_READY) }
+            flat.session = session.number();
+            flat.number = offset;
+            P2PGATE_EVENT_READY
         }
-        Event::Arrived { session, hash } => p2pgate_event_t {
-            session: session.number(),
-            flag: hash.is_some().into(),
-            hash: hash.unwrap_or([0; 32]),
-            ..kind(P2PGATE_EVENT_ARRIVED)
-        },
+        Event::Arrived { session, hash } => {
+            flat.session = session.number();
+            flat.flag = hash.is_some().into();
+            flat.hash = hash.unwrap_or([0; 32]);
+            P2PGATE_EVENT_ARRIVED
+        }
         Event::Delivered { session } => {
-            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_DELIVERED) }
+            flat.session = session.number();
+            P2PGATE_EVENT_DELIVERED
         }
-        Event::TransferFailed { session, failure } => p2pgate_event_t {
-            session: session.number(),
-            cause: failed(failure),
-            ..kind(P2PGATE_EVENT_TRANSFER_FAILED)
-        },
+        Event::TransferFailed { session, failure } => {
+            flat.session = session.number();
+            flat.cause = failed(failure);
+            P2PGATE_EVENT_TRANSFER_FAILED
+        }
         Event::DepositOffered { session, most } => {
-            p2pgate_event_t { session: session.number(), number: most, ..kind(P2PGATE_EVENT_DEPOSIT_OFFERED) }
+            flat.session = session.number();
+            flat.number = most;
+            P2PGATE_EVENT_DEPOSIT_OFFERED
         }
         Event::DepositKept { session, offset } => {
-            p2pgate_event_t { session: session.number(), number: offset, ..kind(P2PGATE_EVENT_DEPOSIT_KEPT) }
+            flat.session = session.number();
+            flat.number = offset;
+            P2PGATE_EVENT_DEPOSIT_KEPT
         }
         Event::Deposited { session, deposit } => {
-            p2pgate_event_t { session: session.number(), deposit, ..kind(P2PGATE_EVENT_DEPOSITED) }
+            flat.session = session.number();
+            flat.deposit = deposit;
+            P2PGATE_EVENT_DEPOSITED
         }
         Event::DepositCollected { deposit } => {
-            p2pgate_event_t { deposit, ..kind(P2PGATE_EVENT_DEPOSIT_COLLECTED) }
+            flat.deposit = deposit;
+            P2PGATE_EVENT_DEPOSIT_COLLECTED
         }
         Event::DepositDropped { deposit } => {
-            p2pgate_event_t { deposit, ..kind(P2PGATE_EVENT_DEPOSIT_DROPPED) }
+            flat.deposit = deposit;
+            P2PGATE_EVENT_DEPOSIT_DROPPED
         }
         Event::DepositsListed { status } => {
-            p2pgate_event_t { cause: status.into(), ..kind(P2PGATE_EVENT_DEPOSITS_LISTED) }
+            flat.cause = status.into();
+            P2PGATE_EVENT_DEPOSITS_LISTED
         }
         Event::DepositWithdrawn { deposit, status } => {
-            p2pgate_event_t { deposit, cause: status.into(), ..kind(P2PGATE_EVENT_DEPOSIT_WITHDRAWN) }
+            flat.deposit = deposit;
+            flat.cause = status.into();
+            P2PGATE_EVENT_DEPOSIT_WITHDRAWN
         }
         Event::DepositWaiting { deposit, size } => {
-            p2pgate_event_t { deposit, number: size, ..kind(P2PGATE_EVENT_DEPOSIT_WAITING) }
+            flat.deposit = deposit;
+            flat.number = size;
+            P2PGATE_EVENT_DEPOSIT_WAITING
         }
         Event::Collecting { session } => {
-            p2pgate_event_t { session: session.number(), ..kind(P2PGATE_EVENT_COLLECTING) }
+            flat.session = session.number();
+            P2PGATE_EVENT_COLLECTING
         }
         Event::Closed { session, cause } => {
-            p2pgate_event_t { session: session.number(), cause: closed(cause), ..kind(P2PGATE_EVENT_CLOSED) }
+            flat.session = session.number();
+            flat.cause = closed(cause);
+            P2PGATE_EVENT_CLOSED
         }
-    }
+    };
+    flat
 }
 
 const fn offline(cause: OfflineCause) -> u32 {

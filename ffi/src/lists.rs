@@ -37,16 +37,22 @@ pub struct p2pgate_peer_t {
     pub key: [u8; 32],
 }
 
+/// An identifier's length and its bytes with zeros behind them.
+pub(crate) fn padded(identifier: &Identifier) -> (u32, [u8; 132]) {
+    let mut text = [0; 132];
+    for (place, &byte) in text.iter_mut().zip(identifier.as_str().as_bytes()) {
+        *place = byte;
+    }
+    (identifier.as_str().len() as u32, text) // at most 128
+}
+
 impl p2pgate_peer_t {
     pub(crate) fn new(identifier: &Identifier, key: Option<&PublicKey>) -> Self {
-        let mut text = [0; 132];
-        for (place, &byte) in text.iter_mut().zip(identifier.as_str().as_bytes()) {
-            *place = byte;
-        }
+        let (identifier_length, identifier) = padded(identifier);
         Self {
-            identifier_length: identifier.as_str().len() as u32, // at most 128
+            identifier_length,
             has_key: key.is_some().into(),
-            identifier: text,
+            identifier,
             key: key.map_or([0; 32], |key| *key.as_bytes()),
         }
     }

@@ -39,6 +39,7 @@ static struct {
     uint64_t deadline;
     p2pgate_status_t status;
     p2pgate_peer_t peer;
+    p2pgate_depositor_t depositor;
     p2pgate_input_t input;
     p2pgate_event_t event;
     p2pgate_offered_t offered;
@@ -96,6 +97,7 @@ static void all_give(p2pgate_result_t want, uint64_t *t)
     GIVES(want, p2pgate_terminal_list_deposits(t));
     GIVES(want, p2pgate_terminal_withdraw_deposit(t, entropy));
     GIVES(want, p2pgate_terminal_collect_again(t));
+    GIVES(want, p2pgate_terminal_depositor(t, 0, &out.depositor));
     GIVES(want, p2pgate_terminal_accepted(t, 0, &out.number));
     GIVES(want, p2pgate_terminal_link_opened(t, 1, 0));
     GIVES(want, p2pgate_terminal_link_closed(t, 1, 0));
@@ -184,6 +186,10 @@ static void list(void)
     OK(p2pgate_terminal_permitted(terminal, 1, &peer));
     CHECK(strcmp((const char *)peer.identifier, "cellar") == 0 && peer.has_key == 0);
     GIVES(P2PGATE_NOTHING, p2pgate_terminal_permitted(terminal, 2, &peer));
+    memset(&out.depositor, 0xA5, sizeof out.depositor);
+    GIVES(P2PGATE_NOTHING, p2pgate_terminal_depositor(terminal, 0, &out.depositor));
+    GIVES(P2PGATE_E_NULL, p2pgate_terminal_depositor(terminal, 0, NULL));
+    CHECK(untouched(&out.depositor, sizeof out.depositor));
     OK(p2pgate_terminal_poll_event(terminal, &out.event));
     CHECK(out.event.kind == P2PGATE_EVENT_PERSIST);
     GIVES(P2PGATE_NOTHING, p2pgate_terminal_poll_event(terminal, &out.event));

@@ -335,6 +335,7 @@ static uint32_t call(p2pgate_result_t want);
 static void test_deposit(void)
 {
     p2pgate_offered_t offered;
+    p2pgate_depositor_t depositor;
     p2pgate_event_t *told = &last[CALLER][P2PGATE_EVENT_DEPOSITED];
     uint32_t session = call(P2PGATE_OK);
     CHECK(seen[CALLER][P2PGATE_EVENT_DEPOSIT_OFFERED] == 1 && seen[CALLER][P2PGATE_EVENT_DENIED] == 1);
@@ -356,6 +357,10 @@ static void test_deposit(void)
     CHECK(last[CALLER][P2PGATE_EVENT_CLOSED].session == session);
     CHECK(seen[CALLEE][P2PGATE_EVENT_DEPOSIT_WAITING] == 1 && seen[CALLEE][P2PGATE_EVENT_COLLECTING] == 0);
     CHECK(last[CALLEE][P2PGATE_EVENT_DEPOSIT_WAITING].number == SIZE);
+    OK(p2pgate_terminal_depositor(terminals[CALLEE], 0, &depositor));
+    CHECK(strcmp((const char *)depositor.identifier, "living-room") == 0);
+    CHECK(memcmp(depositor.deposit, told->deposit, 16) == 0);
+    GIVES(P2PGATE_NOTHING, p2pgate_terminal_depositor(terminals[CALLEE], 1, &depositor));
     OK(p2pgate_terminal_list_deposits(terminals[CALLER]));
     GIVES(P2PGATE_E_BUSY, p2pgate_terminal_list_deposits(terminals[CALLER]));
     settle();
@@ -376,6 +381,7 @@ static void test_deposit(void)
     OK(p2pgate_terminal_stored(terminals[CALLEE], session, now));
     settle();
     CHECK(seen[CALLER][P2PGATE_EVENT_DEPOSIT_COLLECTED] == 1);
+    GIVES(P2PGATE_NOTHING, p2pgate_terminal_depositor(terminals[CALLEE], 0, &depositor));
     CHECK(memcmp(last[CALLER][P2PGATE_EVENT_DEPOSIT_COLLECTED].deposit, told->deposit, 16) == 0);
     OK(p2pgate_terminal_withdraw_deposit(terminals[CALLER], told->deposit));
     settle();
