@@ -35,7 +35,7 @@ pub(super) struct Connection {
     /// When it is closed, and for when its timer is armed: this is moved only once it fires.
     pub deadline: u64,
     pub armed: u64,
-    output: Vec<u8>,
+    pub output: Vec<u8>,
     /// [`Event::Transmit`] is out.
     announced: bool,
 }

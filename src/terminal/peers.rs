@@ -356,7 +356,8 @@ impl<'a> Peers<'a> {
             let Some(identifier) = peer.identifier else { continue };
             // Who was on a list there and is on none here was struck off: its key went with it.
             let here = self.find(identifier.as_str()).map(|index| self.places[index].standing);
-            let kept = here != Some(Standing::Deleted) && (peer.standing == Standing::Known || here.is_some());
+            let kept =
+                here != Some(Standing::Deleted) && (peer.standing == Standing::Known || here.is_some());
             if let Some(key) = peer.key.filter(|_| kept) {
                 self.pin(&identifier, &key).map_err(|_| RestoreError::TooMany)?;
             }

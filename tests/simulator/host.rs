@@ -142,7 +142,9 @@ impl World {
             }
             Event::DialResolver => self.dial_resolver(),
             Event::LookUp { .. } | Event::FindLease { .. } | Event::Reach { .. } => {
-                unreachable!("no terminal has a name, leases are the resolver's, and addresses are tried by nobody")
+                unreachable!(
+                    "no terminal has a name, leases are the resolver's, and addresses are tried by nobody"
+                )
             }
             Event::Log(record) => {
                 self.note(|| format!("broker: {record}"));
