@@ -171,7 +171,7 @@ fn intra_blocks_are_sealed_where_slices_are_too_long() {
         bits += "1";
         bits += "001"; // a vector and nothing else,
         bits += "11"; // which is 0.
-        while bits.len() % 8 > 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push('0');
         }
         let bytes =
