@@ -364,12 +364,13 @@ impl Model {
                 self.counted.registered += 1;
             }
             StoreOperation::SaveGroup { group, owner, key, .. } => {
-                for list in self.served.values_mut() {
-                    list.entry(group.clone()).and_modify(|entry| *entry = entry.or(Some(*key)));
-                }
                 let members = store.groups.get(group).map(|(_, members)| members.clone());
                 match members {
                     Some(members) => {
+                        // Entries that had no key have the owner's from then on.
+                        for list in self.served.values_mut() {
+                            list.entry(group.clone()).and_modify(|entry| *entry = entry.or(Some(*key)));
+                        }
                         self.groups.insert(group.to_string(), (self.known(owner), members));
                     }
                     None => drop(self.groups.remove(&**group)),
