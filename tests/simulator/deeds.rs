@@ -103,7 +103,12 @@ impl World {
             let wanted = match rng.below(4) {
                 0 => None,
                 // Somebody else's, or nobody's.
-                1 => Some(rng.below(self.model.recordings.len() as u64 + 2)),
+                1 => {
+                    let count = self.model.recordings.len() as u64;
+                    let id = rng.below(count + 2);
+                    // Of those that don't exist one that never will.
+                    Some(if id < count { id } else { u64::MAX - id })
+                }
                 _ => Some(self.new_recording(callee, index)),
             };
             self.ask_for(index, callee, wanted);

@@ -297,7 +297,7 @@ pub struct Send {
     /// With auto: what is smaller goes through the broker, the rest direct (10M, 1GiB or bytes) [default: 16M]
     #[arg(long, value_name = "SIZE", value_parser = p2pgate_broker::size::parse)]
     pub relay_below: Option<u64>,
-    /// With auto: table of kinds, lines of PATTERN confidential|public|split[/SELECTION][/seal-rest]
+    /// With auto: table of kinds, lines of PATTERN confidential|public|split, and what of: split/SELECTION/seal-rest
     #[arg(long, value_name = "FILE")]
     pub kinds: Option<PathBuf>,
     /// With split: which pictures are sealed; see docs/media-security.md for what the others show [default: intra]
