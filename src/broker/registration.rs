@@ -2,8 +2,7 @@
 
 use super::control::{Greeting, status};
 use super::deposits::DepositNumber;
-use super::grants::Grant;
-use super::registry::{Change, List, Registration};
+use super::registry::{Change, List, Registration, Saving};
 use super::{
     Broker, ConnectionId, DepositNotice, Event, KeptPart, Level, Name, StoreOperation, Stored, StoredAddress,
     What,
@@ -26,8 +25,7 @@ pub(super) enum Pending {
         link: ConnectionId,
         identifier: Name,
         key: PublicKey,
-        revision: u64,
-        list: List,
+        number: u64,
         transaction: Option<u32>,
     },
     Address {
@@ -96,8 +94,10 @@ impl Broker {
                     self.close(link, now);
                 }
             },
-            Pending::List { link, identifier, key, revision, list, transaction } => {
-                if self.registry.enrolled(&identifier, &key).is_some() {
+            Pending::List { link, identifier, key, number, transaction } => {
+                let terminal = self.registry.enrolled(&identifier, &key);
+                let saved = terminal.and_then(|it| it.saving.take_if(|it| it.number == number));
+                if let Some(Saving { revision, list, .. }) = saved {
                     self.list_stored(link, &identifier, revision, list, transaction, outcome);
                     self.register_waiting(&identifier);
                     if outcome == Stored::Done {
@@ -168,7 +168,7 @@ impl Broker {
             change: Change::from(register.change),
         };
         let Some(terminal) = self.registry.get_mut(&identifier) else { return };
-        if !terminal.saving {
+        if terminal.saving.is_none() {
             return self.start_saving(&identifier, registration);
         }
         if terminal.waiting.len() >= MAX_WAITING {
@@ -177,16 +177,11 @@ impl Broker {
             return self.net.send(link, &Message::Status(wait));
         }
         // It is checked in its turn, but takes away at once.
-        if registration.revision.is_none_or(|revision| revision > terminal.revision) {
-            let list = self.registry.changed(&identifier, &registration.change);
-            self.take_away(&identifier, &list);
-        }
-        if let Some(terminal) = self.registry.get_mut(&identifier) {
-            terminal.waiting.push_back(registration);
-        }
+        terminal.waiting.push_back(registration);
+        self.take_away(&identifier);
     }
 
-    /// Checks a change, does its deletions, and has it stored.
+    /// Checks a change, has it stored, and does its deletions.
     fn start_saving(&mut self, identifier: &Name, registration: Registration) {
         let Registration { connection: link, transaction, revision, change } = registration;
         let Some(terminal) = self.registry.get(identifier) else { return };
@@ -206,36 +201,41 @@ impl Broker {
             self.net.send(link, &Message::Status(refused));
             return self.net.log_of(Level::Info, link, What::Refused(code.number()));
         }
-        self.take_away(identifier, &list);
-        if let Some(terminal) = self.registry.get_mut(identifier) {
-            terminal.saving = true;
-        }
         let operation = StoreOperation::SaveList {
             identifier: identifier.clone(),
             key,
             revision: new,
             list: list.iter().map(|(name, key)| (name.clone(), *key)).collect(),
         };
-        let identifier = identifier.clone();
-        self.store(operation, Pending::List { link, identifier, key, revision: new, list, transaction });
+        let number = self.next_id();
+        if let Some(terminal) = self.registry.get_mut(identifier) {
+            terminal.saving = Some(Saving { number, revision: new, list });
+        }
+        let pending = Pending::List { link, identifier: identifier.clone(), key, number, transaction };
+        self.store(operation, pending);
+        // Behind it: what was deposited goes once it is on disk that it is not wanted.
+        self.take_away(identifier);
     }
 
-    /// Takes effect at once: who is no longer permitted loses grants and lanes before anything is on disk.
-    fn take_away(&mut self, identifier: &Name, list: &List) {
-        let all = self.registry.retain(identifier, list);
-        for gone in &all {
-            let called =
-                self.registry.get(identifier).map(|terminal| terminal.called.clone()).unwrap_or_default();
-            for grant in called {
-                let by = |grant: &Grant| grant.caller == *gone || grant.group.as_ref() == Some(gone);
-                if self.grants.get(grant).is_some_and(by) {
-                    self.withdraw(grant, "the callee no longer permits the caller");
+    /// Takes effect at once: who is not permitted by the list that results of all that was registered loses grants and lanes before anything is on disk.
+    fn take_away(&mut self, identifier: &Name) {
+        let list = self.registry.resulting(identifier);
+        for gone in &self.registry.retain(identifier, &list) {
+            let called = self.registry.get(identifier).map(|terminal| terminal.called.clone());
+            for id in called.unwrap_or_default() {
+                let Some(grant) = self.grants.get_mut(id) else { continue };
+                if grant.group.as_ref().unwrap_or(&grant.caller) != gone {
+                    continue;
+                }
+                // By its own entry the callee knows it whatever group it was announced by, but not the other way round.
+                let own = list.get(&grant.caller).copied().flatten();
+                match grant.group.take() {
+                    Some(_) if own.is_some() && own == self.registry.key_of(&grant.caller) => {}
+                    _ => self.withdraw(id, "the callee no longer permits the caller"),
                 }
             }
         }
-        if !all.is_empty() {
-            self.deposits_unwanted(identifier);
-        }
+        self.deposits_unwanted(identifier);
     }
 
     fn list_stored(
@@ -252,7 +252,6 @@ impl Broker {
             self.registry.replace_list(identifier, list);
         }
         let Some(terminal) = self.registry.get_mut(identifier) else { return };
-        terminal.saving = false;
         if outcome == Stored::Done {
             terminal.revision = revision;
         }
@@ -275,10 +274,10 @@ impl Broker {
         }
     }
 
-    /// The next of the changes that waited: within the same call, so that nothing they take away comes back in between.
+    /// The next of the changes that waited: within the same call, so that nothing that any of them takes away comes back in between.
     fn register_waiting(&mut self, identifier: &Name) {
         while let Some(terminal) = self.registry.get_mut(identifier)
-            && !terminal.saving
+            && terminal.saving.is_none()
             && let Some(registration) = terminal.waiting.pop_front()
         {
             self.start_saving(identifier, registration);

@@ -34,12 +34,20 @@ pub(super) struct Terminal {
     pub called: BTreeSet<GrantId>,
     pub queries: Window,
     pub writes: Window,
-    /// Whether a list is on its way to disk, and the changes that came meanwhile.
-    pub saving: bool,
+    /// The list on its way to disk, and the changes that came meanwhile.
+    pub saving: Option<Saving>,
     pub waiting: VecDeque<Registration>,
     /// Its groups (V4), and whether a change of them is on its way to disk.
     pub groups: BTreeSet<Name>,
     pub grouping: bool,
+}
+
+/// A list on its way to disk.
+pub(super) struct Saving {
+    /// Which of all that were.
+    pub number: u64,
+    pub revision: u64,
+    pub list: List,
 }
 
 /// A REGISTER, to be answered.
@@ -141,23 +149,23 @@ impl Registry {
     /// By which entry the callee, if it is enrolled, permits this caller with this key.
     pub fn admission(&self, callee: &str, caller: &str, key: &PublicKey) -> Option<Admission> {
         let terminal = self.terminals.get(callee).filter(|terminal| terminal.key.is_some())?;
-        if terminal.list.get(caller) == Some(&Some(*key)) {
+        self.admission_by(&terminal.list, caller, key)
+    }
+
+    fn admission_by(&self, list: &List, caller: &str, key: &PublicKey) -> Option<Admission> {
+        if list.get(caller) == Some(&Some(*key)) {
             return Some(Admission::Itself);
         }
         let joined = self.groups.joined(caller)?;
-        let by = |group: &&Name| self.admits_group(terminal, group, caller, key);
+        let by = |group: &&Name| self.admits_group(list, group, caller, key);
         // The shorter of the two: a list is bounded, and so is this work.
-        let found = if joined.len() < terminal.list.len() {
-            joined.iter().find(by)
-        } else {
-            terminal.list.keys().find(by)
-        };
+        let found = if joined.len() < list.len() { joined.iter().find(by) } else { list.keys().find(by) };
         found.cloned().map(Admission::Group)
     }
 
-    fn admits_group(&self, callee: &Terminal, group: &str, caller: &str, key: &PublicKey) -> bool {
+    fn admits_group(&self, list: &List, group: &str, caller: &str, key: &PublicKey) -> bool {
         self.groups.get(group).is_some_and(|found| {
-            callee.list.get(group) == Some(&Some(found.key)) && found.members.get(caller) == Some(&Some(*key))
+            list.get(group) == Some(&Some(found.key)) && found.members.get(caller) == Some(&Some(*key))
         })
     }
 
@@ -165,13 +173,19 @@ impl Registry {
     pub fn still_admits(&self, callee: &str, caller: &str, key: &PublicKey, by: &Admission) -> bool {
         self.terminals.get(callee).is_some_and(|terminal| match by {
             Admission::Itself => terminal.list.get(caller) == Some(&Some(*key)),
-            Admission::Group(group) => self.admits_group(terminal, group, caller, key),
+            Admission::Group(group) => self.admits_group(&terminal.list, group, caller, key),
         })
     }
 
     /// Whether the callee permits this caller with this key, by whatever entry.
     pub fn permits(&self, callee: &str, caller: &str, key: &PublicKey) -> bool {
         self.admission(callee, caller, key).is_some()
+    }
+
+    /// Whether it will, if it does not now: once all that it has registered is on disk.
+    pub fn will_permit(&self, callee: &str, caller: &str, key: &PublicKey) -> bool {
+        let under_way = self.terminals.get(callee).is_some_and(|terminal| terminal.saving.is_some());
+        under_way && self.admission_by(&self.resulting(callee), caller, key).is_some()
     }
 
     /// The key that a new entry for `name` is bound to: the terminal's, or the group's owner's.
@@ -245,15 +259,42 @@ impl Registry {
 
     /// The owner's list after the change, new entries bound to the keys of this moment.
     pub fn changed(&self, owner: &str, change: &Change) -> List {
-        let Some(old) = self.terminals.get(owner).map(|terminal| &terminal.list) else { return List::new() };
+        let old = self.terminals.get(owner).map(|terminal| &terminal.list);
+        old.map(|old| self.change(old, change)).unwrap_or_default()
+    }
+
+    fn change(&self, old: &List, change: &Change) -> List {
         change.apply(old, |name| self.binding(name), |name| self.shared(name))
     }
 
-    /// Takes the entries away that `list` does not have, and gives them.
+    /// The owner's list once all that it has registered is on disk.
+    pub fn resulting(&self, owner: &str) -> List {
+        let Some(terminal) = self.terminals.get(owner) else { return List::new() };
+        let now = (terminal.revision, &terminal.list);
+        let (mut revision, list) = terminal.saving.as_ref().map_or(now, |it| (it.revision, &it.list));
+        let mut list = list.clone();
+        for registration in &terminal.waiting {
+            let new = registration.revision.unwrap_or(revision.saturating_add(1));
+            if new > revision {
+                (revision, list) = (new, self.change(&list, &registration.change));
+            }
+        }
+        list
+    }
+
+    /// Takes the entries away that `list` does not have, or for another key, and gives them.
     pub fn retain(&mut self, owner: &str, list: &List) -> Vec<Name> {
         let Some(terminal) = self.terminals.get_mut(owner) else { return Vec::new() };
-        let gone: Vec<Name> =
-            terminal.list.keys().filter(|name| !list.contains_key(*name)).cloned().collect();
+        // One without a key is bound when it is put in place.
+        let stays = |name: &Name, bound: &Option<PublicKey>| {
+            list.get(name).is_some_and(|new| new.is_none() || new == bound)
+        };
+        let gone: Vec<Name> = terminal
+            .list
+            .iter()
+            .filter(|(name, bound)| !stays(name, bound))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in &gone {
             if terminal.list.remove(name).flatten().is_none() {
                 forget_unbound(&mut self.unbound, name, owner);

@@ -369,8 +369,9 @@ impl Machine<'_> {
             control.register = None;
             match status.code {
                 StatusCode::Done => {
-                    Peers::new(self.places, &mut self.core.book).registered(revision);
-                    self.core.emit(Event::Registered { revision });
+                    if !Peers::new(self.places, &mut self.core.book).registered(revision) {
+                        self.core.emit(Event::Registered { revision });
+                    }
                     // The list's entries are settled now: what is stored should say so.
                     self.persist();
                 }
@@ -410,7 +411,9 @@ impl Machine<'_> {
         let revision = status.revision.unwrap_or(0);
         let book = &mut self.core.book;
         if revision == book.revision && (revision == 0 || status.digest == Some(digest)) {
-            Peers::new(self.places, &mut self.core.book).registered(revision);
+            if Peers::new(self.places, &mut self.core.book).registered(revision) {
+                self.persist();
+            }
         } else if revision >= book.revision {
             self.overtake(revision);
         } else {

@@ -30,6 +30,9 @@ enum Standing {
     Added,
     /// Struck off since the last registration.
     Deleted,
+    /// Struck off since the last registration, and put on again: the broker has to strike it off first, with all that hung on it, and admits nobody by it
+    /// until then.
+    Again,
 }
 
 impl Peer {
@@ -38,20 +41,27 @@ impl Peer {
         Self { identifier: None, key: None, standing: Standing::Known, waiting: Waiting::Nothing };
 
     fn is_permitted(&self) -> bool {
+        matches!(self.standing, Standing::Permitted | Standing::Added | Standing::Again)
+    }
+
+    /// Whether the next registration leaves it on the broker's list.
+    fn is_registered(&self) -> bool {
         matches!(self.standing, Standing::Permitted | Standing::Added)
     }
 }
 
 /// How many bytes a stored place takes at most.
 const RECORD: usize = 1 + 1 + 128 + 32 + 16;
-/// Version 1 had no deposits.
-const VERSION: u8 = 2;
+/// Version 1 had no deposits, version 2 nobody who was struck off and put on again.
+const VERSION: u8 = 3;
 /// Behind the identifier comes a key.
 const HAS_KEY: u8 = 0x80;
 /// Then a deposit's number.
 const HAS_DEPOSIT: u8 = 0x40;
 /// It is collected.
 const COLLECTED: u8 = 0x20;
+/// In the number of records: deletions were forgotten.
+const FORGOTTEN: u64 = 1 << 63;
 /// Version, revision, number of records.
 const HEAD: usize = 1 + 8 + 8;
 /// The start of SHA-256 over all before it: flash forgets, and no altered entry may let somebody in.
@@ -76,6 +86,8 @@ pub(super) struct Book {
     pub(super) put_off: bool,
     /// The next registration must be of the whole list.
     pub(super) whole: bool,
+    /// There was no place to remember all that was struck off since the last registration: it may be anybody who is put on the list now.
+    forgotten: bool,
 }
 
 impl Book {
@@ -108,9 +120,12 @@ impl<'a> Peers<'a> {
             .or_else(|| self.places.iter().position(|peer| peer.identifier.is_none()))
             .or_else(|| {
                 // The deletion that it stands for must not be forgotten: the whole list is registered instead.
-                let index = self.places.iter().position(|peer| peer.standing == Standing::Deleted)?;
+                let deleted =
+                    (0..self.places.len()).filter(|&index| self.places[index].standing == Standing::Deleted);
+                let index = deleted
+                    .min_by_key(|&index| matches!(self.places[index].waiting, Waiting::Collected(_)))?;
                 self.places[index] = Peer::NONE;
-                self.book.whole = true;
+                (self.book.whole, self.book.forgotten) = (true, true);
                 Some(index)
             })
             .ok_or(PermitError::Full)?;
@@ -127,7 +142,7 @@ impl<'a> Peers<'a> {
                 peer.identifier.as_ref().is_some_and(|known| names(additions).any(|new| new == *known));
             let stays = match peer.standing {
                 Standing::Known => peer.identifier.is_some(),
-                Standing::Permitted | Standing::Added => !replace,
+                Standing::Permitted | Standing::Added | Standing::Again => !replace,
                 Standing::Deleted => false,
             };
             kept += usize::from(stays && !listed);
@@ -155,19 +170,14 @@ impl<'a> Peers<'a> {
         if replace {
             for peer in self.places.iter_mut().filter(|peer| peer.standing != Standing::Known) {
                 if !names(add).any(|identifier| peer.identifier.as_ref() == Some(&identifier)) {
-                    peer.forget();
+                    peer.strike_off();
                 }
             }
         }
         self.add(add)?;
         for identifier in names(delete) {
             let Some(index) = self.find(identifier.as_str()) else { continue };
-            let peer = &mut self.places[index];
-            let registered = matches!(peer.standing, Standing::Permitted | Standing::Deleted);
-            peer.forget();
-            if registered {
-                (peer.identifier, peer.standing) = (Some(identifier), Standing::Deleted);
-            }
+            self.places[index].strike_off();
         }
         self.book.whole |= replace;
         self.book.revision = self.book.revision.saturating_add(1);
@@ -176,11 +186,15 @@ impl<'a> Peers<'a> {
     }
 
     fn add(&mut self, entries: &dyn Entries) -> Result<(), PermitError> {
+        // What gives its place up for one of these is none of them.
+        let forgotten = self.book.forgotten;
         for (identifier, pin) in (0..entries.count()).filter_map(|index| entries.entry(index)) {
             let peer = self.place(&identifier)?;
             peer.standing = match peer.standing {
-                Standing::Permitted | Standing::Deleted => Standing::Permitted,
-                Standing::Known | Standing::Added => Standing::Added,
+                Standing::Deleted => Standing::Again,
+                Standing::Known if forgotten => Standing::Again,
+                Standing::Known => Standing::Added,
+                standing => standing,
             };
             if pin.is_some() {
                 peer.key = pin;
@@ -189,31 +203,33 @@ impl<'a> Peers<'a> {
         Ok(())
     }
 
-    /// The broker has the list of `revision`.
-    pub(super) fn registered(&mut self, revision: u64) {
+    /// The broker has the list of `revision`, which is without those who were put on it again: these are registered next. `true`: there are some, and the
+    /// list has another number.
+    pub(super) fn registered(&mut self, revision: u64) -> bool {
         if revision != self.book.revision {
-            return;
+            return false;
         }
+        let mut again = false;
         for peer in self.places.iter_mut() {
             match peer.standing {
                 Standing::Deleted => peer.forget(),
                 Standing::Added => peer.standing = Standing::Permitted,
+                Standing::Again => (peer.standing, again) = (Standing::Added, true),
                 Standing::Known | Standing::Permitted => {}
             }
         }
-        self.book.registered = Some(revision);
-        (self.book.refused, self.book.whole) = (false, false);
-    }
-
-    pub(super) fn is_permitted(&self, identifier: &str) -> bool {
-        self.find(identifier).is_some_and(|index| self.places[index].is_permitted())
+        let revision = revision.saturating_add(again.into());
+        let registered = Some(revision).filter(|_| !again);
+        *self.book = Book { revision, registered, ..Book::default() };
+        again
     }
 
     /// Whether an entry of the list permits `identifier`: its own, or that of the group by which the broker says that it is permitted. An entry with a key is
-    /// a terminal's, and no group's.
+    /// a terminal's, and no group's. One that the broker has to strike off first permits nobody: what it says of it rests on what was struck off.
     pub(super) fn admits(&self, identifier: &str, group: Option<Mark>) -> bool {
         let is_it = |name: &str| group == Some(mark(name)) && self.key_of(name).is_none();
-        self.is_permitted(identifier) || (group.is_some() && self.permitted().any(is_it))
+        let own = self.find(identifier).is_some_and(|index| self.places[index].is_registered());
+        own || (group.is_some() && self.permitted().any(is_it))
     }
 
     fn key_of(&self, identifier: &str) -> Option<PublicKey> {
@@ -235,7 +251,7 @@ impl<'a> Peers<'a> {
         if peer.standing == Standing::Deleted {
             // The deletion must not be forgotten, nor the key with it: the whole list is registered instead.
             peer.standing = Standing::Known;
-            self.book.whole = true;
+            (self.book.whole, self.book.forgotten) = (true, true);
         }
         Ok(true)
     }
@@ -250,6 +266,7 @@ impl<'a> Peers<'a> {
         Identifiers { places: self.places.iter(), wanted }
     }
 
+    /// The list as the next registration leaves it.
     pub(super) fn permitted(&self) -> Identifiers<'_> {
         self.with_standing(|standing| matches!(standing, Standing::Permitted | Standing::Added))
     }
@@ -259,7 +276,7 @@ impl<'a> Peers<'a> {
     }
 
     pub(super) fn deleted(&self) -> Identifiers<'_> {
-        self.with_standing(|standing| standing == Standing::Deleted)
+        self.with_standing(|standing| matches!(standing, Standing::Deleted | Standing::Again))
     }
 
     /// The list's digest, as the broker makes it of its own.
@@ -288,6 +305,7 @@ impl<'a> Peers<'a> {
                 Standing::Permitted => 1,
                 Standing::Added => 2,
                 Standing::Deleted => 3,
+                Standing::Again => 4,
             };
             let deposit = match peer.waiting {
                 Waiting::Nothing => 0,
@@ -309,7 +327,8 @@ impl<'a> Peers<'a> {
             }
             count += 1;
         }
-        out[9..HEAD].copy_from_slice(&count.to_be_bytes());
+        let flag = if self.book.forgotten { FORGOTTEN } else { 0 };
+        out[9..HEAD].copy_from_slice(&(count | flag).to_be_bytes());
         let check = check(&out[..at]);
         out[at..at + CHECK].copy_from_slice(&check);
         Ok(at + CHECK)
@@ -326,6 +345,7 @@ impl<'a> Peers<'a> {
 
     fn decode_all(&mut self, blob: &[u8]) -> Result<(), RestoreError> {
         let (revision, count, mut rest) = records(blob)?;
+        let (count, forgotten) = (count & !FORGOTTEN, count & FORGOTTEN != 0);
         if count > self.places.len() as u64 {
             return Err(RestoreError::TooMany);
         }
@@ -336,7 +356,7 @@ impl<'a> Peers<'a> {
         if !rest.is_empty() {
             return Err(RestoreError::Damaged);
         }
-        *self.book = Book { revision, ..Book::default() };
+        *self.book = Book { revision, whole: forgotten, forgotten, ..Book::default() };
         Ok(())
     }
 
@@ -350,14 +370,14 @@ impl<'a> Peers<'a> {
         let (revision, count, mut rest) = records(blob)?;
         // Of those whom a list permits by a group the broker tells anew if it is another list: they may be gone.
         let alike = revision == self.book.revision;
-        for _ in 0..count {
+        for _ in 0..count & !FORGOTTEN {
             let (peer, further) = decode_peer(rest).ok_or(RestoreError::Damaged)?;
             rest = further;
             let Some(identifier) = peer.identifier else { continue };
             // Who was on a list there and is on none here was struck off: its key went with it.
             let here = self.find(identifier.as_str()).map(|index| self.places[index].standing);
-            let kept =
-                here != Some(Standing::Deleted) && (peer.standing == Standing::Known || here.is_some());
+            let kept = !matches!(here, Some(Standing::Deleted | Standing::Again))
+                && (peer.standing == Standing::Known || here.is_some());
             if let Some(key) = peer.key.filter(|_| kept) {
                 self.pin(&identifier, &key).map_err(|_| RestoreError::TooMany)?;
             }
@@ -398,7 +418,7 @@ fn check(bytes: &[u8]) -> [u8; CHECK] {
     core::array::from_fn(|index| digest[index])
 }
 
-/// The list's number, the number of records, and the records, of a blob that is whole and of this version.
+/// The list's number, the number of records with its flag, and the records, of a blob that is whole and of this version.
 fn records(blob: &[u8]) -> Result<(u64, u64, &[u8]), RestoreError> {
     let (head, rest) = blob.split_first_chunk::<HEAD>().ok_or(RestoreError::Damaged)?;
     let (version, numbers) = head.split_first().ok_or(RestoreError::Damaged)?;
@@ -436,6 +456,7 @@ fn decode_peer(bytes: &[u8]) -> Option<(Peer, &[u8])> {
         1 => Standing::Permitted,
         2 => Standing::Added,
         3 => Standing::Deleted,
+        4 => Standing::Again,
         _ => return None,
     };
     Some((Peer { identifier: Some(identifier), key, standing, waiting }, rest))

@@ -75,6 +75,14 @@ pub struct Job {
     wants: Option<Option<u64>>,
 }
 
+impl Job {
+    /// A session's, to send a recording or for nothing.
+    fn new(session: SessionId, peer: usize, recording: Option<u64>, tries: u32) -> Self {
+        let (sending, depositing, waits, decides, wants) = (None, false, false, true, None);
+        Self { session, peer, recording, tries, sending, depositing, waits, decides, wants }
+    }
+}
+
 /// What is coming in.
 pub struct Receiving {
     pub session: SessionId,
@@ -109,17 +117,7 @@ impl World {
         self.note(|| format!("{} calls {}: {session:?}", self.devices[index].name, self.devices[peer].name));
         self.model.calls(index, peer, session.number(), self.now);
         let decides = !self.plan.has(Fault::Strike) || self.calm || self.chance.percent(80);
-        let job = Job {
-            session,
-            peer,
-            recording,
-            tries,
-            sending: None,
-            depositing: false,
-            waits: false,
-            decides,
-            wants,
-        };
+        let job = Job { decides, wants, ..Job::new(session, peer, recording, tries) };
         self.devices[index].sessions.insert(session.number(), session);
         self.devices[index].jobs.insert(session.number(), job);
         self.serve(index);
@@ -236,17 +234,7 @@ impl World {
         let peer = self.devices[index].terminal.as_ref()?.peer(session)?.as_str().to_owned();
         let peer = self.model.index_of(&peer)?;
         let recording = self.new_recording(index, peer);
-        let job = Job {
-            session,
-            peer,
-            recording: Some(recording),
-            tries: 9,
-            sending: None,
-            depositing: false,
-            waits: false,
-            decides: true,
-            wants: None,
-        };
+        let job = Job::new(session, peer, Some(recording), 9);
         self.devices[index].jobs.insert(session.number(), job);
         Some(recording)
     }
@@ -277,17 +265,7 @@ impl World {
             let terminal = self.devices[index].terminal.as_mut().unwrap();
             return terminal.refuse(session, cause, now).expect("it is wanted");
         };
-        let job = Job {
-            session,
-            peer,
-            recording: Some(recording),
-            tries: 9,
-            sending: None,
-            depositing: false,
-            waits: false,
-            decides: true,
-            wants: None,
-        };
+        let job = Job::new(session, peer, Some(recording), 9);
         self.devices[index].jobs.insert(session.number(), job);
         self.offer(index, session, recording);
     }

@@ -109,13 +109,6 @@ impl Model {
         kept.map(|(id, deposit)| (id, deposit.caller, deposit.callee))
     }
 
-    /// Whether the callee has permitted the depositor ever since: one that it struck off and put back on before it was registered forgets what it was told,
-    /// until the next connection.
-    pub fn stayed_wanted(&self, id: &DepositId) -> bool {
-        let deposit = &self.deposits[id];
-        self.home(deposit.callee, deposit.caller).stayed_on(deposit.opened)
-    }
-
     pub fn pins_fit(&self, index: usize, other: usize) -> bool {
         let pin = self.lists[index].pins.get(&self.names[other]);
         pin.is_none_or(|pin| *pin == self.keys[other]) && !self.has_moved(other)
@@ -123,7 +116,7 @@ impl Model {
 
     /// Its key was replaced, and others may know the earlier one from a group.
     pub fn has_moved(&self, other: usize) -> bool {
-        self.rekeyed.contains(&other) && self.joins(other)
+        self.rekeyed.contains_key(&other) && self.joins(other)
     }
 
     /// It has been in a group: the broker may speak of one entry for it while the callee has struck that off, and has another, or knows an earlier key.

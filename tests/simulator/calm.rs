@@ -72,8 +72,7 @@ impl World {
         assert_eq!(counts.connections, self.devices.len() + resolver, "{counts:?}");
         for (id, caller, callee) in self.model.pending() {
             let collects = self.model.both_permit(callee, caller)
-                && !self.model.joins(caller)
-                && self.model.stayed_wanted(id)
+                && self.model.stayed_wanted(callee, caller, self.model.deposits[id].opened)
                 && self.model.pins_fit(callee, caller)
                 && self.host.store.deposits[id].record.callee_key == self.model.key(callee);
             assert!(!collects || self.lying(), "{} has not collected a deposit", self.devices[callee].name);
@@ -86,12 +85,14 @@ impl World {
         let mut rng = Rng::new(self.plan.seed, 4);
         let count = self.devices.len();
         let (caller, callee) = (rng.index(count), rng.index(count));
-        let known = self.model.pins_fit(caller, callee) && self.model.pins_fit(callee, caller);
-        if caller == callee || !known {
+        if caller == callee || !self.model.pins_fit(caller, callee) {
             return;
         }
+        // Whatever key it had: it is struck off, and put on again before the broker has heard of that, or behind it.
         self.strike(callee, caller);
-        self.pass(3_000);
+        if rng.percent(50) {
+            self.pass(3_000);
+        }
         self.permit(callee, &[caller], &mut Rng::new(0, 0));
         self.pass(3_000);
         let recording = self.new_recording(caller, callee);

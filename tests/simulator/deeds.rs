@@ -275,6 +275,9 @@ impl World {
                     .collect();
                 if let Some(other) = rng.pick(&listed) {
                     self.strike(index, other);
+                    if rng.percent(40) {
+                        self.change(index, false, &[self.devices[other].name.clone()], &[]);
+                    }
                 }
             }
             Fault::Revoke => {

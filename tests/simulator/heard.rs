@@ -90,8 +90,8 @@ impl Model {
                 assert!(self.deposits[&deposit].ended, "what is told to be collected is");
                 assert_eq!(self.deposits[&deposit].caller, index, "and told to whom it concerns");
             }
-            Event::Registered { revision } => self.registered(index, device, revision),
-            Event::Online { .. } => self.settled(index, device),
+            Event::Registered { revision } => self.registered(index, device, revision, now, lying),
+            Event::Online { .. } => self.settled(index, device, now, lying),
             Event::Closed {
                 session,
                 cause: ClosedCause::Withdrawn | ClosedCause::Idle | ClosedCause::OtherEnd,
@@ -128,7 +128,10 @@ impl Model {
             return;
         };
         let peer = self.known(peer.as_str());
-        assert!(key == self.keys[peer] || lying, "nobody connects in another's name");
+        // What a device that is no more sent last may still be on its way.
+        let now = clock - device.ahead;
+        let earlier = self.changed[peer] + FLIGHT > now && self.rekeyed.get(&peer) == Some(&key);
+        assert!(key == self.keys[peer] || earlier || lying, "nobody connects in another's name");
         self.pin(index, peer, key);
         if self.call_of(index, session.number()).is_some_and(|call| call.callee == peer)
             && device.jobs.contains_key(&session.number())
@@ -157,7 +160,9 @@ impl Model {
             })
         } else {
             others.any(|other| {
-                (!self.home(index, other).on || self.joins(other)) && self.broker(index, other).was_on(since)
+                let unheard = self.lists[index].struck.contains_key(&self.names[other]);
+                (!self.home(index, other).on || unheard || self.joins(other))
+                    && self.broker(index, other).was_on(since)
             })
         };
         assert!(reason || lying, "{} is bothered by somebody whom it does not permit", self.names[index]);
@@ -194,7 +199,9 @@ impl Model {
                     .pins
                     .get(&self.names[index])
                     .is_none_or(|pin| *pin == self.keys[index]);
-                let plain = stayed && same && pinned && !self.joins(index) && !call.permitted && !lying;
+                let heard = !self.lists[callee].struck.contains_key(&self.names[index]);
+                let plain =
+                    stayed && same && pinned && heard && !self.joins(index) && !call.permitted && !lying;
                 assert!(
                     !plain,
                     "{} was denied {} though it is permitted",
@@ -215,15 +222,30 @@ impl Model {
         }
     }
 
-    /// The broker has the list: deletions are forgotten.
-    fn settled(&mut self, index: usize, device: &Device) {
-        if device.terminal.as_ref().is_some_and(|terminal| terminal.is_registered()) {
-            self.lists[index].struck.clear();
+    /// The broker has the list: deletions are forgotten, and who was put on again is bound to the key of that time.
+    fn settled(&mut self, index: usize, device: &Device, now: u64, lying: bool) {
+        if !device.terminal.as_ref().is_some_and(|terminal| terminal.is_registered()) {
+            return;
         }
+        let struck = std::mem::take(&mut self.lists[index].struck);
+        let mine = self.enrolled.get(&index) == Some(&self.keys[index]);
+        let served = self.served.get(&index).filter(|_| mine && !lying);
+        for (name, since) in struck {
+            let (Some(other), Some(bound)) =
+                (self.index_of(&name), served.and_then(|served| served.get(name.as_str())))
+            else {
+                continue;
+            };
+            if self.changed[other] < since {
+                let whose = &self.names[index];
+                assert_eq!(bound.as_ref(), self.enrolled.get(&other), "{whose} has put {name} on again");
+            }
+        }
+        self.refresh_wanted(now);
     }
 
-    fn registered(&mut self, index: usize, device: &Device, revision: u64) {
-        self.settled(index, device);
+    fn registered(&mut self, index: usize, device: &Device, revision: u64, now: u64, lying: bool) {
+        self.settled(index, device, now, lying);
         let terminal = device.terminal.as_ref().unwrap();
         let name = self.names[index].as_str();
         let Some(served) =

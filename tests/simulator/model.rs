@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Listed {
     pub names: BTreeSet<String>,
     pub pins: BTreeMap<String, PublicKey>,
-    /// Were struck off, which the broker has not said to know.
-    pub struck: BTreeSet<String>,
+    /// Were struck off, and when, which the broker has not said to know; some have been put on again since.
+    pub struck: BTreeMap<String, u64>,
 }
 
 /// Whether somebody is on a list, and when that last changed.
@@ -78,6 +78,9 @@ pub struct Model {
     pub served: BTreeMap<usize, List>,
     pub at_broker: BTreeMap<(usize, usize), Access>,
     pub at_home: BTreeMap<(usize, usize), Access>,
+    /// The lists on their way to the broker's disk, and who is permitted by what its owner has said and the broker knows of groups.
+    coming: BTreeMap<usize, List>,
+    wanted: BTreeMap<(usize, usize), Access>,
     pub calls: Vec<Call>,
     /// Between caller and callee, in this order: M12s accepted, M11s sent, M11s received, sessions that came about at the callee.
     pub expected: BTreeMap<(usize, usize), u64>,
@@ -97,8 +100,8 @@ pub struct Model {
     pub joined: BTreeSet<(String, usize)>,
     /// What owners have said, and whether it was acknowledged.
     said: BTreeMap<usize, (BTreeSet<String>, bool)>,
-    /// Whose key has been replaced.
-    pub rekeyed: BTreeSet<usize>,
+    /// Whose key has been replaced, and the one before.
+    pub rekeyed: BTreeMap<usize, PublicKey>,
     pub counted: Counted,
 }
 
@@ -189,8 +192,8 @@ impl Model {
             self.changed.push(now);
             self.lists.push(Listed::default());
         } else {
+            self.rekeyed.insert(index, self.keys[index]);
             (self.keys[index], self.tickets[index], self.changed[index]) = (key, ticket, now);
-            self.rekeyed.insert(index);
         }
     }
 
@@ -209,16 +212,16 @@ impl Model {
             for name in gone {
                 list.names.remove(&name);
                 list.pins.remove(&name);
+                list.struck.insert(name, now);
             }
         }
         for name in add {
             list.names.insert(name.clone());
-            list.struck.remove(name);
         }
         for name in delete {
             list.pins.remove(name);
             if list.names.remove(name) {
-                list.struck.insert(name.clone());
+                list.struck.insert(name.clone(), now);
             }
         }
         self.refresh_home(index, now);
@@ -231,25 +234,47 @@ impl Model {
             let on = names.contains(&self.names[other]) || names.iter().any(joined);
             self.at_home.entry((index, other)).or_default().set(on, now);
         }
+        self.refresh_wanted(now);
+    }
+
+    pub fn refresh_wanted(&mut self, now: u64) {
+        for (owner, list) in self.lists.iter().enumerate() {
+            for other in 0..self.names.len() {
+                let counts = |name: &String| list.names.contains(name) && !list.struck.contains_key(name);
+                let by_group = self.groups.iter().any(|(group, (of, members))| {
+                    let is_in = members.contains_key(self.names[other].as_str());
+                    is_in && counts(group) && !self.rekeyed.contains_key(of)
+                });
+                let on = by_group || counts(&self.names[other]);
+                self.wanted.entry((owner, other)).or_default().set(on, now);
+            }
+        }
+    }
+
+    /// Whether the callee has wanted to hear of the caller all the time from `start` on, as far as lists say.
+    pub fn stayed_wanted(&self, callee: usize, caller: usize, start: u64) -> bool {
+        let wanted = self.wanted.get(&(callee, caller)).copied().unwrap_or_default();
+        wanted.stayed_on(start) && !self.has_moved(caller)
+    }
+
+    /// Whether a list as the broker has it permits somebody, by itself or by a group.
+    fn permits_by(&self, list: &List, other: usize) -> bool {
+        let has = |list: &List, name: &str, key: &PublicKey| list.get(name) == Some(&Some(*key));
+        self.enrolled.get(&other).is_some_and(|key| {
+            let by_group = |(group, (of, members)): (&String, &(usize, List))| {
+                self.enrolled.get(of).is_some_and(|owners| has(list, group, owners))
+                    && has(members, &self.names[other], key)
+            };
+            has(list, &self.names[other], key) || self.groups.iter().any(by_group)
+        })
     }
 
     fn refresh_broker(&mut self, now: u64) {
+        self.refresh_wanted(now);
         for owner in 0..self.names.len() {
             for other in 0..self.names.len() {
-                let key = self.enrolled.get(&other);
-                let empty = List::new();
-                let list = self.served.get(&owner).unwrap_or(&empty);
-                let has = |list: &List, name: &str, key: &PublicKey| {
-                    list.get(name).and_then(Option::as_ref) == Some(key)
-                };
-                let by_group = |key: &PublicKey| {
-                    self.groups.iter().any(|(group, (of, members))| {
-                        self.enrolled.get(of).is_some_and(|owners| has(list, group, owners))
-                            && has(members, &self.names[other], key)
-                    })
-                };
                 let on = self.enrolled.contains_key(&owner)
-                    && key.is_some_and(|key| has(list, &self.names[other], key) || by_group(key));
+                    && self.served.get(&owner).is_some_and(|list| self.permits_by(list, other));
                 self.at_broker.entry((owner, other)).or_default().set(on, now);
             }
         }
@@ -267,6 +292,7 @@ impl Model {
 
     /// A new process knows what is on the disk.
     pub fn broker_started(&mut self, store: &Store, now: u64) {
+        self.coming.clear();
         let of = |name: &Name| self.names.iter().position(|other| **other == **name);
         self.served =
             store.lists.iter().filter_map(|(name, (_, list))| Some((of(name)?, list.clone()))).collect();
@@ -312,9 +338,11 @@ impl Model {
         match operation {
             StoreOperation::SaveList { identifier, list, .. } => {
                 let owner = self.known(identifier);
+                let list: List = list.iter().cloned().collect();
                 if let Some(served) = self.served.get_mut(&owner) {
-                    served.retain(|name, _| list.iter().any(|(other, _)| other == name));
+                    served.retain(|name, key| list.get(name).is_some_and(|new| new.is_none() || new == key));
                 }
+                self.coming.insert(owner, list);
                 self.refresh_broker(now);
             }
             StoreOperation::SaveGroup { group, members, .. } => {
@@ -347,6 +375,9 @@ impl Model {
 
     /// What came of it.
     pub fn stored(&mut self, operation: &StoreOperation, outcome: Stored, store: &Store, now: u64) {
+        if let StoreOperation::SaveList { identifier, .. } = operation {
+            self.coming.remove(&self.known(identifier));
+        }
         if outcome != Stored::Done {
             return;
         }
@@ -414,9 +445,9 @@ impl Model {
             return;
         }
         let (caller, callee) = (deposit.caller, deposit.callee);
-        let permitted = self.home(callee, caller).stayed_on(deposit.opened)
-            && self.broker(callee, caller).on
-            && !self.joins(caller);
+        let coming = self.coming.get(&callee).is_some_and(|list| self.permits_by(list, caller));
+        let permitted =
+            self.stayed_wanted(callee, caller, deposit.opened) && (self.broker(callee, caller).on || coming);
         let same = self.changed[caller] < deposit.opened && self.changed[callee] < deposit.opened;
         let unwanted = deposit.withdrawn || !permitted || !same;
         let age = clock.saturating_sub(deposit.opened_by_clock);

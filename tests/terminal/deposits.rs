@@ -743,21 +743,24 @@ fn p10_what_nobody_collects_in_time_is_dropped_and_the_depositor_told() {
 }
 
 #[test]
-fn lists_stored_before_there_were_deposits_are_still_read() {
-    let mut world = pair();
-    let session = world.call(0, 1);
-    world.nodes[0].terminal.close(session);
-    world.settle();
-    let blob = &mut world.nodes[1].blob;
-    let end = blob.len() - 8;
-    blob[0] = 1;
-    let check = Sha256::digest(&blob[..end]);
-    blob[end..].copy_from_slice(&check[..8]);
-    world.restart(1);
-    assert_eq!(world.listed(1), ["Ia"]);
-    deposited(&mut world, &recording(3_000));
-    world.pass(5_000);
-    assert_eq!(world.nodes[1].arrived.len(), 1);
+fn lists_that_earlier_versions_stored_are_still_read() {
+    // Before there were deposits, and before there was anybody struck off and put on again.
+    for version in [1, 2] {
+        let mut world = pair();
+        let session = world.call(0, 1);
+        world.nodes[0].terminal.close(session);
+        world.settle();
+        let blob = &mut world.nodes[1].blob;
+        let end = blob.len() - 8;
+        blob[0] = version;
+        let check = Sha256::digest(&blob[..end]);
+        blob[end..].copy_from_slice(&check[..8]);
+        world.restart(1);
+        assert_eq!(world.listed(1), ["Ia"]);
+        deposited(&mut world, &recording(3_000));
+        world.pass(5_000);
+        assert_eq!(world.nodes[1].arrived.len(), 1);
+    }
 }
 
 fn few() -> ProptestConfig {
@@ -809,12 +812,13 @@ proptest! {
 }
 
 #[test]
-fn m21_who_is_struck_off_and_put_back_at_once_is_collected_all_the_same() {
+fn m21_what_was_deposited_goes_with_the_entry_that_is_struck_off_and_put_back_at_once() {
     let mut world = pair();
     world.nodes[1].terminal.set_load(90);
     let data = recording(30_000);
     world.nodes[0].deposit = of(&data);
     world.call(0, 1);
+    let deposit = kept(&world, 0).unwrap();
     assert_eq!(world.nodes[1].terminal.depositors().count(), 1);
     let (caller, links) = (identifier("Ia"), world.open_pipes(1));
     let terminal = &mut world.nodes[1].terminal;
@@ -823,9 +827,14 @@ fn m21_who_is_struck_off_and_put_back_at_once_is_collected_all_the_same() {
     world.settle();
     world.nodes[1].terminal.set_load(0);
     world.pass(60_000);
-    assert_eq!(world.nodes[1].arrived, [data], "{:?}", world.events(1));
+    assert!(world.nodes[1].arrived.is_empty(), "{:?}", world.events(1));
+    assert_eq!(count(&world, 0, Event::DepositDropped { deposit }), 1);
     assert_eq!(world.open_pipes(1), links, "by the link that was there");
     is_over(&world);
+    // What comes from then on is taken.
+    deposited(&mut world, &data);
+    world.pass(5_000);
+    assert_eq!(world.nodes[1].arrived, [data], "{:?}", world.events(1));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![cfg(feature = "broker")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod again;
 mod callee;
 mod connecting;
 mod deposits;

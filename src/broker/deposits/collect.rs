@@ -34,13 +34,15 @@ impl Broker {
         if self.net.session(link).is_none_or(|session| session.frame.is_none()) {
             return;
         }
+        // None: only the list that is on its way to disk permits it.
         let by = self.registry.admission(&record.callee, &record.caller, &record.caller_key);
+        let Some(by) = by else { return };
         let depositor = Depositor {
             caller: &record.caller,
             deposit: Some(record.deposit),
             size: Some(record.size),
             caller_key: Some(*record.caller_key.as_bytes()),
-            group: by.as_ref().and_then(|by| by.group()).map(|group| &**group),
+            group: by.group().map(|group| &**group),
         };
         self.net.send(link, &Message::Depositor(depositor));
     }

@@ -329,7 +329,7 @@ impl Broker {
         self.store(operation, super::registration::Pending::DepositEnd { number, notice, asker });
     }
 
-    /// The callee's list has got shorter: all deposits for it, by depositors whom it no longer permits, go.
+    /// The callee's list has changed: all deposits for it, by depositors whom it no longer permits, go.
     pub(super) fn deposits_unwanted(&mut self, callee: &str) {
         let gone = self.not_permitted(self.deposits.for_callee(callee));
         self.not_wanted(gone);
@@ -346,7 +346,8 @@ impl Broker {
         deposits: impl Iterator<Item = (DepositNumber, &'a Deposit)>,
     ) -> Vec<DepositNumber> {
         let gone = |record: &DepositRecord| {
-            !self.registry.permits(&record.callee, &record.caller, &record.caller_key)
+            let (callee, caller, key) = (&record.callee, &record.caller, &record.caller_key);
+            !self.registry.permits(callee, caller, key) && !self.registry.will_permit(callee, caller, key)
         };
         deposits
             .filter(|(_, deposit)| deposit.is_kept() && gone(&deposit.record))

@@ -40,7 +40,7 @@ impl Peers<'_> {
         deposit: &DepositId,
     ) -> bool {
         let Ok(peer) = self.place(caller) else { return false };
-        if peer.standing == Standing::Deleted {
+        if matches!(peer.standing, Standing::Deleted | Standing::Again) {
             return false;
         }
         peer.key.get_or_insert(*key);
@@ -151,6 +151,15 @@ impl Peers<'_> {
 }
 
 impl Peer {
+    /// It is struck off. That is remembered until the broker knows: it may have the entry even if it hasn't said so.
+    pub(super) fn strike_off(&mut self) {
+        let (identifier, listed) = (self.identifier.clone(), self.standing != Standing::Known);
+        self.forget();
+        if listed {
+            (self.identifier, self.standing) = (identifier, Standing::Deleted);
+        }
+    }
+
     /// It is struck off, and its key goes too: whoever is permitted anew is pinned anew. Only that a deposit of it is here already is remembered until the broker
     /// knows, lest it be collected once more.
     pub(super) fn forget(&mut self) {
