@@ -294,6 +294,147 @@ fn v4_a_member_s_deposits_are_kept_and_go_when_it_leaves() {
     assert!(world.text(alice).starts_with("WITHDRAW\n"));
 }
 
+/// Bob, who permits alice by an entry or by the group owner/g, and for whom she has deposited something; her link.
+fn kept_for(list: &str) -> (World, u64) {
+    let mut world = World::new();
+    let owner = world.terminal("owner", 9);
+    let group = "GROUP\nIdentifier:owner\nGroup:owner/g\nMembers:Create alice\n";
+    for (identifier, number, list) in [("alice", 1, "bob"), ("bob", 2, list)] {
+        let old = world.callee(identifier, number, list);
+        world.disconnect(old);
+    }
+    assert!(world.ask(owner, group).contains("Status:200"));
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.disconnect(bob);
+    let alice = hello(&mut world, "alice", 1, "");
+    world.texts(alice);
+    deposited(&mut world, alice, &data(1_000));
+    world.texts(alice);
+    (world, alice)
+}
+
+/// What becomes of the deposit when bob registers these lists, all on their way to disk at once: whether it is kept, and what bob is told of it then.
+fn after(list: &str, changes: &[&str], first: Stored) -> (bool, Option<String>) {
+    let (mut world, alice) = kept_for(list);
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    world.hold = true;
+    for change in changes {
+        world.send(bob, &format!("REGISTER\nIdentifier:bob\nAccept:{change}\n"));
+    }
+    let at_once = world.broker.counts().deposits == 1;
+    assert!(!world.texts(bob).iter().any(|text| text.contains("Depositor:")), "nothing is told on the way");
+    if first == Stored::Failed {
+        let (request, _) = world.held.pop_front().unwrap();
+        world.broker.stored(request, first, world.now);
+        world.run();
+    }
+    world.release();
+    assert_eq!(world.broker.counts().deposits == 1, at_once, "what goes goes at once");
+    let told = world.texts(bob).into_iter().rfind(|text| text.contains("Depositor:alice"));
+    let dropped = world.texts(alice).iter().any(|text| text.starts_with("WITHDRAW\n"));
+    assert_eq!(dropped, !at_once);
+    // On disk it is as in memory.
+    world.hold = false;
+    world.restart();
+    assert_eq!(world.broker.counts().deposits == 1, at_once);
+    (at_once, told)
+}
+
+#[test]
+fn v4_a_deposit_outlasts_that_a_group_takes_the_place_of_a_member_s_entry_or_the_reverse() {
+    for (list, changes, by_group) in [
+        ("alice", &["Add owner/g\nDelete alice"][..], true),
+        ("alice", &["Create owner/g"], true),
+        ("owner/g", &["Add alice\nDelete owner/g"], false),
+        ("owner/g", &["Create carol,alice"], false),
+        ("owner/g,alice", &["Delete alice"], true),
+        ("owner/g,alice", &["Delete owner/g"], false),
+        // One behind the other, while the first is on its way to disk.
+        ("alice", &["Add owner/g", "Delete alice"], true),
+        ("alice", &["Add carol", "Add owner/g\nDelete alice", "Add dave"], true),
+        ("owner/g", &["Add dave", "Add alice", "Delete owner/g"], false),
+        ("alice", &["Add owner/g", "Delete alice", "Add alice", "Delete owner/g"], false),
+    ] {
+        let (kept, told) = after(list, changes, Stored::Done);
+        assert!(kept, "{list}: {changes:?}");
+        let told = told.expect("bob is told of it again");
+        assert_eq!(has(&told, "Group"), by_group, "{list}: {changes:?}: {told}");
+    }
+}
+
+#[test]
+fn v4_a_deposit_goes_with_the_last_entry_that_permits_its_depositor() {
+    for (list, changes) in [
+        ("alice", &["Delete alice"][..]),
+        ("owner/g", &["Delete owner/g"]),
+        ("owner/g,alice", &["Delete owner/g,alice"]),
+        ("owner/g,alice", &["Create carol"]),
+        ("alice", &["Add owner/other\nDelete alice"]),
+        // Struck off for good, whatever is put on behind it.
+        ("alice", &["Delete alice", "Add owner/g"]),
+        ("alice", &["Delete alice", "Add alice"]),
+        ("alice", &["Add carol", "Delete alice", "Add alice"]),
+        ("alice", &["Add owner/g", "Delete alice", "Delete owner/g"]),
+    ] {
+        assert_eq!(after(list, changes, Stored::Done), (false, None), "{list}: {changes:?}");
+    }
+}
+
+#[test]
+fn v4_a_list_that_could_not_be_stored_costs_nobody_a_deposit_that_it_permits() {
+    let (kept, told) = after("alice", &["Add owner/g\nDelete alice"], Stored::Failed);
+    assert!(kept);
+    assert_eq!(told, None, "nobody is told while no list permits it");
+}
+
+#[test]
+fn v4_who_leaves_one_group_while_another_is_on_its_way_to_the_list_loses_no_deposit() {
+    let (mut world, _) = kept_for("owner/g");
+    let owner = hello(&mut world, "owner", 9, "");
+    let group = |name: &str, members: &str| {
+        format!("GROUP\nIdentifier:owner\nGroup:owner/{name}\nMembers:{members}\n")
+    };
+    world.texts(owner);
+    assert!(world.ask(owner, &group("h", "Create alice")).contains("Status:200"));
+    let bob = hello(&mut world, "bob", 2, "");
+    world.hold = true;
+    world.send(bob, "REGISTER\nIdentifier:bob\nAccept:Add owner/h\n");
+    world.send(owner, &group("g", "Delete alice"));
+    assert_eq!(world.broker.counts().deposits, 1);
+    world.hold = false;
+    world.release();
+    world.texts(owner);
+    assert_eq!(world.broker.counts().deposits, 1);
+    assert!(world.ask(owner, &group("h", "Delete alice")).contains("Status:200"));
+    assert_eq!(world.broker.counts().deposits, 0);
+}
+
+#[test]
+fn v4_a_grant_by_a_group_stays_with_the_member_s_own_entry_and_one_by_the_entry_goes() {
+    let with = |list: &str, change: &str| {
+        let (mut world, _, bob, carol) = family(Config::default());
+        world.ask(carol, &format!("REGISTER\nIdentifier:carol\nAccept:Create {list}\n"));
+        call(&mut world, bob, carol, true).unwrap();
+        world.send(carol, &format!("REGISTER\nIdentifier:carol\nAccept:{change}\n"));
+        assert!(world.texts(carol).iter().any(|text| text.contains("200 Registered.")));
+        (world, bob, carol)
+    };
+    let withdrawn =
+        |world: &mut World, bob| world.texts(bob).iter().any(|text| text.starts_with("WITHDRAW\n"));
+    let (mut world, bob, carol) = with("alice/family", "Add bob\nDelete alice/family");
+    assert!(!withdrawn(&mut world, bob));
+    assert_eq!(world.broker.counts().grants, 1);
+    // It is the entry's from then on.
+    world.send(carol, "REGISTER\nIdentifier:carol\nAccept:Add alice/family\nDelete bob\n");
+    assert!(withdrawn(&mut world, bob));
+    assert_eq!(world.broker.counts().grants, 0);
+    // The callee was told nothing of a group: it ends the session itself.
+    let (mut world, bob, _) = with("bob", "Add alice/family\nDelete bob");
+    assert!(withdrawn(&mut world, bob));
+    assert_eq!(world.broker.counts().grants, 0);
+}
+
 #[test]
 fn v4_what_happens_to_groups_is_logged() {
     let (mut world, alice, ..) = family(Config::default());
