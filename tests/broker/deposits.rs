@@ -611,6 +611,35 @@ fn p11_a_callee_that_asks_again_whether_it_was_heard_is_told_of_what_it_passed_o
 }
 
 #[test]
+fn p11_a_callee_that_says_it_again_while_the_deposit_is_being_struck_off_is_told_of_what_it_passed_over() {
+    let (mut world, alice) = away(Config::default());
+    let id = deposited(&mut world, alice, &data(3_000));
+    let later = deposited(&mut world, alice, &data(4_000));
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    assert!(world.texts(bob).iter().any(|text| text.contains(&base64(&id))));
+    let done = format!("NOTIFY\nTransfer Complete.\nTransaction:5\nDeposit:{}\n", base64(&id));
+    world.hold = true;
+    world.send(bob, &done);
+    // The link breaks, and bob says it again by the next, while the first is on its way to disk.
+    world.disconnect(bob);
+    let bob = hello(&mut world, "bob", 2, "Listen:1\n");
+    world.texts(bob);
+    world.send(bob, &done);
+    assert_eq!(world.held.len(), 2, "both are to be struck off");
+    assert!(world.texts(bob).is_empty());
+    world.hold = false;
+    world.release();
+    let told = world.texts(bob);
+    let is_answer = |text: &String| text.contains("Status:200") && value(text, "Transaction") == "5";
+    let answered = told.iter().position(is_answer).expect("it is answered");
+    // Until then bob keeps no other of alice's in mind: what it is told of the later one before, it passes over.
+    let behind = &told[answered..];
+    let of_later = |text: &String| text.contains("Depositor:alice") && text.contains(&base64(&later));
+    assert_eq!(behind.iter().filter(|text| of_later(text)).count(), 1, "{told:?}");
+    assert!(told.iter().all(|text| !text.contains(&base64(&id))), "{told:?}");
+}
+
+#[test]
 fn p10_a_frame_that_the_store_did_not_take_is_stored_later() {
     let mut world = World::new();
     let old = world.callee("bob", 2, "alice");
