@@ -7,14 +7,14 @@
 #include <unistd.h>
 
 static const char usage[] = "usage:\n"
-    "  recorder init    --state DIR --id ID --broker ADDR --broker-key KEY --ticket TICKET [--tls] [--tls-ca FILE]\n"
+    "  recorder init    --state DIR --id ID --broker ADDR --broker-key KEY --ticket TICKET|- [--tls] [--tls-ca FILE]\n"
     "  recorder show    --state DIR\n"
     "  recorder allow   --state DIR [--create ID,... | --add ID,... --delete ID,...] [--fingerprints]\n"
     "  recorder receive --state DIR --out DIR [--listen ADDR] [--announce ADDR] [--load-limit PERCENT] [--sessions N] [--once]\n"
     "  recorder send    --state DIR --to ID FILE [--as confidential|public|split|auto] [--relay-below BYTES] [--seal-rest] [--hash]\n"
     "  recorder list    --state DIR --from ID\n"
     "  recorder fetch   --state DIR --from ID --out DIR NAME\n"
-    "ID in a list may be ID=FINGERPRINT. ADDR is HOST:PORT.\n";
+    "ID in a list may be ID=FINGERPRINT. ADDR is HOST:PORT. --ticket -: the ticket is read from standard input, so that it is in no list of processes.\n";
 
 /* --- the command line -------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -96,6 +96,9 @@ static void require(const char *name, const char *value)
         die(EXIT_USAGE, "%s is missing; see --help", name);
 }
 
+/* No ticket's line is as long. */
+enum { TICKET_LINE = 256 };
+
 /* --- init and show ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static void print_key(const char *before, const uint8_t key[P2PGATE_KEY_LENGTH], const char *behind)
@@ -137,9 +140,28 @@ static void copy_authorities(const struct app *app, const char *path)
         die(EXIT_LOCAL, "cannot write %s/broker-ca.pem: %s", app->folder, strerror(errno));
 }
 
+/* The ticket as given, or from standard input: what is an argument everybody on the machine can read. */
+static void read_ticket(const char *given, char ticket[TICKET_LINE])
+{
+    size_t length = strlen(given);
+
+    if (strcmp(given, "-") == 0) {
+        if (isatty(STDIN_FILENO))
+            fputs("the ticket, as p2pgate-broker enrol has printed it:\n", stderr);
+        if (fgets(ticket, TICKET_LINE, stdin) == NULL)
+            die(EXIT_USAGE, "--ticket -: there is no ticket on standard input");
+        length = strcspn(ticket, "\r\n");
+    } else if (length < TICKET_LINE) {
+        memcpy(ticket, given, length);
+    } else {
+        die(EXIT_USAGE, "--ticket: %s", p2pgate_strerror(P2PGATE_E_TICKET));
+    }
+    ticket[length] = '\0';
+}
+
 static void init(struct app *app, const struct options *options)
 {
-    char text[IDENTITY_TEXT];
+    char text[IDENTITY_TEXT], ticket[TICKET_LINE];
     struct identity wanted;
     struct state_version version;
     uint8_t public_key[P2PGATE_KEY_LENGTH];
@@ -155,6 +177,7 @@ static void init(struct app *app, const struct options *options)
     if (options->tls_ca != NULL && !options->tls)
         die(EXIT_USAGE, "--tls-ca takes --tls as well");
     parse_key("--broker-key", options->broker_key, wanted.broker_key);
+    read_ticket(options->ticket, ticket);
     app->folder = options->state;
     if (state_make(app->folder) != 0)
         die(EXIT_LOCAL, "cannot make %s: %s", app->folder, strerror(errno));
@@ -175,7 +198,8 @@ static void init(struct app *app, const struct options *options)
     if (options->tls_ca != NULL)
         copy_authorities(app, options->tls_ca);
     app_start(app, 0, 101, 1);
-    result = p2pgate_terminal_enrol(app->node.terminal, options->ticket, strlen(options->ticket));
+    result = p2pgate_terminal_enrol(app->node.terminal, ticket, strlen(ticket));
+    p2pgate_wipe((uint8_t *)ticket, sizeof ticket);
     if (result != P2PGATE_OK)
         die(EXIT_USAGE, "--ticket: %s", p2pgate_strerror(result));
     app_go_online(app);

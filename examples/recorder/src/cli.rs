@@ -74,7 +74,7 @@ pub struct Init {
     /// The broker's key, as `p2pgate-broker serve` prints it
     #[arg(long, value_name = "KEY")]
     pub broker_key: String,
-    /// The one-time ticket, as `p2pgate-broker enrol` prints it
+    /// The one-time ticket, as `p2pgate-broker enrol` prints it; `-`: read from standard input, so that it is in no list of processes
     #[arg(long, required_unless_present = "tls_cert")]
     pub ticket: Option<String>,
     /// Reach the broker by TLS, at the address that its second line says

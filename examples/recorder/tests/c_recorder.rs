@@ -286,6 +286,25 @@ fn another_key_than_the_pinned_one_is_refused() {
 }
 
 #[test]
+fn v5_the_ticket_may_come_by_standard_input() {
+    let stage = Stage::new();
+    let arguments = stage.init_arguments("carla", "-");
+    for input in ["", "\n", &"x".repeat(300)] {
+        let output = stage.init_by_input(command(&stage, "carla", "init", &arguments), input);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+    }
+    for (number, end) in ["\n", "\r\n", ""].iter().enumerate() {
+        let name = format!("carla {number}");
+        let arguments = stage.init_arguments(&name, "-");
+        let ticket = p2pgate_broker::enrol(&stage.path("broker"), &name).unwrap().to_string();
+        let output =
+            stage.init_by_input(command(&stage, &name, "init", &arguments), &format!("{ticket}{end}"));
+        assert!(output.status.success(), "{output:?}");
+        done(&stage, &name, "allow", &["--create", "anna"]);
+    }
+}
+
+#[test]
 fn a_received_name_stays_in_the_folder_and_replaces_nothing() {
     let stage = pair();
     let mut receiving = Receiving::start(&stage, "carla", &[]);

@@ -57,6 +57,22 @@ fn code_3_not_on_the_list_no_such_identifier_bad_ticket() {
 }
 
 #[test]
+fn v5_the_ticket_may_come_by_standard_input() {
+    let stage = Stage::new();
+    let arguments = stage.init_arguments("anna", "-");
+    for input in ["", "\n", &"x".repeat(300)] {
+        let output = stage.init_by_input(stage.command("anna", "init", &arguments), input);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!stage.path("anna").exists(), "nothing is left behind");
+    }
+    let ticket = p2pgate_broker::enrol(&stage.path("broker"), "anna").unwrap().to_string();
+    let output = stage.init_by_input(stage.command("anna", "init", &arguments), &format!("{ticket}\n"));
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stdout.starts_with(b"enrolled anna fingerprint "), "{output:?}");
+    stage.done("anna", "allow", &["--create", "ben"]);
+}
+
+#[test]
 fn v5_a_revoked_recorder_is_out() {
     let stage = Stage::pair();
     let _receiving = stage.receive("ben", &[]);

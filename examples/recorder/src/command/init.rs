@@ -1,5 +1,6 @@
 //! `init` and `show`: who this recorder is.
 
+use std::io::{BufRead, IsTerminal, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +16,9 @@ use crate::failure::{Code, Failure};
 use crate::node::{Certificate, Node, Role, fill_random};
 use crate::state::{Identity, State};
 
+/// No ticket's line is as long.
+const TICKET_LINE: u64 = 256;
+
 /// Makes a key, enrols it and prints its fingerprint.
 pub fn run(arguments: &Init) -> Result<(), Failure> {
     let identity = enrol(arguments)?;
@@ -27,6 +31,7 @@ pub fn run(arguments: &Init) -> Result<(), Failure> {
 pub fn enrol(arguments: &Init) -> Result<Identity, Failure> {
     let identifier = parse_identifier(&arguments.id)?;
     let broker_key = parse_key(&arguments.broker_key)?;
+    let ticket = read_ticket(arguments.ticket.as_deref())?;
     let (state, made) = State::create(&arguments.state)?;
     let before = state.candidate()?;
     let fresh = before.is_none();
@@ -53,11 +58,27 @@ pub fn enrol(arguments: &Init) -> Result<Identity, Failure> {
     let identity =
         Identity { identifier, secret, broker: arguments.broker.clone(), broker_key, tls: arguments.tls };
     let unbound = Arc::new(AtomicBool::new(fresh));
-    let confirmed = confirm(&state, &identity, arguments, &unbound);
+    let confirmed = confirm(&state, &identity, arguments, ticket, &unbound);
     if confirmed.is_err() && unbound.load(Ordering::Relaxed) {
         state.remove(made);
     }
     confirmed.map(|()| identity)
+}
+
+/// The ticket as given, or from standard input: what is an argument everybody on the machine can read.
+fn read_ticket(given: Option<&str>) -> Result<Option<Zeroizing<String>>, Failure> {
+    if given != Some("-") {
+        return Ok(given.map(|text| Zeroizing::new(text.to_owned())));
+    }
+    let input = std::io::stdin().lock();
+    if input.is_terminal() {
+        eprintln!("the ticket, as p2pgate-broker enrol has printed it:");
+    }
+    // Of this length from the start: growing would leave copies.
+    let mut line = Zeroizing::new(String::with_capacity(TICKET_LINE as usize));
+    let read = input.take(TICKET_LINE).read_line(&mut line);
+    read.map_err(|error| Failure::new(Code::Local, format!("cannot read the ticket: {error}")))?;
+    Ok(Some(line))
 }
 
 /// `unbound`: the broker cannot have bound the identifier to the key, before and afterwards.
@@ -65,6 +86,7 @@ fn confirm(
     state: &State,
     identity: &Identity,
     arguments: &Init,
+    ticket: Option<Zeroizing<String>>,
     unbound: &Arc<AtomicBool>,
 ) -> Result<(), Failure> {
     if let Some(path) = &arguments.tls_ca {
@@ -79,7 +101,7 @@ fn confirm(
     {
         node.present(tls);
     }
-    if let Some(ticket) = &arguments.ticket {
+    if let Some(ticket) = ticket {
         let (terminal, _) = node.terminal();
         let wrong = |error| Failure::new(Code::Usage, format!("--ticket: {error}"));
         terminal.enrol(ticket.trim()).map_err(wrong)?;

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -99,6 +99,17 @@ impl Stage {
     pub fn init_arguments<'a>(&'a self, name: &'a str, ticket: &'a str) -> [&'a str; 8] {
         let address = Box::leak(self.address.to_string().into_boxed_str());
         ["--id", name, "--broker", address, "--broker-key", &self.key, "--ticket", ticket]
+    }
+
+    /// `init` by the ticket that stands on standard input.
+    pub fn init_by_input(&self, mut command: Command, input: &str) -> Output {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let arguments = fs::read(format!("/proc/{}/cmdline", child.id()));
+        let shown = arguments.is_ok_and(|shown| String::from_utf8_lossy(&shown).contains(input.trim()));
+        assert!(!shown || input.trim().is_empty(), "the ticket is in the list of processes");
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
     }
 
     /// anna and ben, each on the other's list.
