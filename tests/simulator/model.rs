@@ -144,9 +144,15 @@ impl Counted {
         ]
     }
 
-    /// There was something of everything.
-    pub fn check(&self) {
-        assert!({ *self }.each().iter().all(|count| **count > 0), "{self:?}");
+    /// There was something of everything; of worlds that were cut short, of what takes no long story: a changed key, say, is noticed by who has met the
+    /// earlier one.
+    pub fn check(&self, cut_short: bool) {
+        let Self { calls, connected, delivered, registered, .. } = *self;
+        let there = match cut_short {
+            true => [calls, connected, delivered, registered].iter().all(|count| *count > 0),
+            false => { *self }.each().iter().all(|count| **count > 0),
+        };
+        assert!(there, "{self:?}");
     }
 }
 
