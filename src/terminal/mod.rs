@@ -243,7 +243,8 @@ where
     }
 
     /// Changes the list of permitted terminals (P2): it counts at once here, and is registered once it is stored.
-    /// Sessions of callers that were struck off end.
+    /// Sessions of callers that were struck off end. Who is put on again before the broker has heard of that comes in once it has: the list is
+    /// registered without the entry first, and [`Event::Registered`] follows the second time.
     ///
     /// # Errors
     /// [`PermitError`]; the list is as it was.
