@@ -9,6 +9,10 @@ mod damage;
 #[allow(dead_code)]
 #[path = "mpeg/plain.rs"]
 mod plain;
+#[path = "intra_blocks/several.rs"]
+mod several;
+#[path = "mpeg/split.rs"]
+mod split;
 #[allow(dead_code)]
 #[path = "mpeg/streams.rs"]
 mod streams;
@@ -17,27 +21,15 @@ mod truth;
 #[path = "intra_blocks/writer.rs"]
 mod writer;
 
-use p2pgate::mpeg::{Class, MAX_BLOCKS_LAG, Merger, Part, SegmentWriter, Selection, Splitter, Step};
+use p2pgate::mpeg::{Class, Part, Selection};
 use proptest::prelude::*;
 
 use self::damage::Arrived;
 use self::streams::{Random, VIDEO};
 
 /// What the splitter says of each byte when `data` comes in pieces, whose sizes `piece` gives.
-fn parts_by(data: &[u8], mut piece: impl FnMut() -> usize) -> Vec<Part> {
-    let mut splitter = Splitter::with(Selection::IntraBlocks, false);
-    let mut parts = Vec::new();
-    let mut end = 0;
-    while parts.len() < data.len() {
-        end = data.len().min(end + piece());
-        while let Some((part, len)) = splitter.next_part(&data[parts.len()..end], end == data.len()) {
-            assert!(len > 0 && parts.len() + len <= end);
-            parts.resize(parts.len() + len, part);
-        }
-        assert!(end - parts.len() < MAX_BLOCKS_LAG, "{} bytes held back", end - parts.len());
-    }
-    assert_eq!(splitter.counts().total(), data.len() as u64);
-    parts
+fn parts_by(data: &[u8], piece: impl FnMut() -> usize) -> Vec<Part> {
+    split::parts(data, Selection::IntraBlocks, piece).0
 }
 
 fn parts(data: &[u8]) -> Vec<Part> {
@@ -50,39 +42,8 @@ fn is_clear(part: Part) -> bool {
 
 /// Splits and merges.
 fn there_and_back(data: &[u8], piece: usize) -> Vec<u8> {
-    let mut files = [Class::Sealed, Class::Rest].map(|class| SegmentWriter::header(class).to_vec());
-    let (mut splitter, mut writer) = (Splitter::with(Selection::IntraBlocks, false), SegmentWriter::new());
-    let (mut start, mut end) = (0, 0);
-    while start < data.len() {
-        end = data.len().min(end + piece);
-        while let Some(span) = splitter.next(&data[start..end], end == data.len()) {
-            let bytes = &data[start..start + span.len];
-            let file = &mut files[usize::from(span.class == Class::Rest)];
-            file.extend_from_slice(writer.record(span.class, bytes).as_ref());
-            file.extend_from_slice(bytes);
-            start += span.len;
-        }
-    }
-    let last = writer.finish();
-    files.iter_mut().for_each(|file| file.extend_from_slice(last.as_ref()));
-    let (mut merger, mut merged) = (Merger::new(), Vec::new());
-    let mut left = [&files[0][..], &files[1][..]];
-    loop {
-        match merger.step().unwrap() {
-            Step::Read(class) => {
-                let file = &mut left[usize::from(class == Class::Rest)];
-                let taken = merger.read(class, file).unwrap();
-                *file = &file[taken..];
-            }
-            Step::Copy(class, len) => {
-                let file = &mut left[usize::from(class == Class::Rest)];
-                let bytes = file.split_off(..len as usize).unwrap();
-                merger.copied(class, bytes).unwrap();
-                merged.extend_from_slice(bytes);
-            }
-            Step::Done => return merged,
-        }
-    }
+    let segments = split::segments(data, Selection::IntraBlocks, || piece).0;
+    split::merge(&split::files(data, &segments, piece), piece).unwrap()
 }
 
 /// A composed stream in a container: its bytes, the size of its packets, where each byte of the video is.

@@ -14,97 +14,36 @@ mod nal;
 mod nal_cases;
 #[path = "mpeg/plain.rs"]
 mod plain;
+#[path = "mpeg/split.rs"]
+mod split;
 #[path = "mpeg/streams.rs"]
 mod streams;
 
 use std::collections::HashSet;
 
-use p2pgate::mpeg::{
-    Class, Codec, Container, MAX_LAG, MergeError, Merger, Part, SegmentWriter, Selection, Span, Splitter,
-    Step,
-};
+use p2pgate::mpeg::{Class, Codec, Container, Part, Selection, Span, Splitter};
 use proptest::prelude::*;
 
 use self::damage::Arrived;
+use self::split::merge;
 use self::streams::{AUDIO, PMT, Random, Syntax, VIDEO};
 
 /// What the splitter says of each byte when `data` comes in pieces, whose sizes `piece` gives.
-fn parts_by(data: &[u8], mut piece: impl FnMut() -> usize) -> (Vec<Part>, Splitter) {
-    let mut splitter = Splitter::new();
-    let mut parts = Vec::new();
-    let mut end = 0;
-    while parts.len() < data.len() {
-        end = data.len().min(end + piece());
-        while let Some((part, len)) = splitter.next_part(&data[parts.len()..end], end == data.len()) {
-            assert!(len > 0 && parts.len() + len <= end);
-            parts.resize(parts.len() + len, part);
-        }
-        assert!(end - parts.len() < MAX_LAG, "{} bytes held back", end - parts.len());
-    }
-    assert_eq!(splitter.counts().total(), data.len() as u64);
-    (parts, splitter)
+fn parts_by(data: &[u8], piece: impl FnMut() -> usize) -> (Vec<Part>, Splitter) {
+    split::parts(data, Selection::Intra, piece)
 }
 
 fn parts(data: &[u8]) -> Vec<Part> {
     parts_by(data, || data.len()).0
 }
 
-/// The segments: the longest runs of one class.
-fn segments(data: &[u8], mut splitter: Splitter, piece: usize) -> Vec<Span> {
-    let mut segments: Vec<Span> = Vec::new();
-    let (mut start, mut end) = (0, 0);
-    while start < data.len() {
-        end = data.len().min(end + piece);
-        while let Some(span) = splitter.next(&data[start..end], end == data.len()) {
-            start += span.len;
-            match segments.last_mut() {
-                Some(back) if back.class == span.class => back.len += span.len,
-                _ => segments.push(span),
-            }
-        }
-    }
-    segments
+fn segments(data: &[u8], selection: Selection, piece: usize) -> Vec<Span> {
+    split::segments(data, selection, || piece).0
 }
 
 /// The two files of a split recording.
 fn files(data: &[u8], piece: usize) -> [Vec<u8>; 2] {
-    let mut files = [Class::Sealed, Class::Rest].map(|class| SegmentWriter::header(class).to_vec());
-    let mut writer = SegmentWriter::new();
-    let mut rest = data;
-    for span in segments(data, Splitter::new(), piece) {
-        for bytes in rest[..span.len].chunks(piece) {
-            let file = &mut files[usize::from(span.class == Class::Rest)];
-            file.extend_from_slice(writer.record(span.class, bytes).as_ref());
-            file.extend_from_slice(bytes);
-        }
-        rest = &rest[span.len..];
-    }
-    let end = writer.finish();
-    files.iter_mut().for_each(|file| file.extend_from_slice(end.as_ref()));
-    files
-}
-
-/// Merges, reading `piece` bytes at a time.
-fn merge(files: &[Vec<u8>; 2], piece: usize) -> Result<Vec<u8>, MergeError> {
-    let (mut merger, mut merged) = (Merger::new(), Vec::new());
-    let mut left = [&files[0][..], &files[1][..]];
-    loop {
-        match merger.step()? {
-            Step::Read(class) => {
-                let file = &mut left[usize::from(class == Class::Rest)];
-                let taken = merger.read(class, &file[..file.len().min(piece)])?;
-                *file = &file[taken..];
-            }
-            Step::Copy(class, len) => {
-                let file = &mut left[usize::from(class == Class::Rest)];
-                let bytes = &file[..file.len().min(piece).min(len as usize)];
-                merger.copied(class, bytes)?;
-                merged.extend_from_slice(bytes);
-                *file = &file[bytes.len()..];
-            }
-            Step::Done => return Ok(merged),
-        }
-    }
+    split::files(data, &segments(data, Selection::Intra, piece), piece)
 }
 
 /// A stream of any container.

@@ -4,15 +4,16 @@
 #[path = "mpeg/damage.rs"]
 mod damage;
 #[allow(dead_code)]
+#[path = "mpeg/split.rs"]
+mod split;
+#[allow(dead_code)]
 #[path = "mpeg/streams.rs"]
 mod streams;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use p2pgate::mpeg::{
-    Class, Codec, Container, MAX_LAG, Merger, Part, SegmentWriter, Selection, Span, Splitter, Step,
-};
+use p2pgate::mpeg::{Class, Codec, Container, Part, Selection, Span, Splitter};
 
 use self::damage::Arrived;
 use self::streams::Random;
@@ -51,58 +52,11 @@ fn rows() -> Vec<Row> {
 
 /// Splits `data` as it comes in pieces of `piece` bytes, and returns the segments.
 fn split(data: &[u8], piece: usize) -> (Vec<Span>, Splitter) {
-    let mut splitter = Splitter::new();
-    let mut segments: Vec<Span> = Vec::new();
-    let (mut start, mut end) = (0, 0);
-    while start < data.len() {
-        end = data.len().min(end + piece);
-        while let Some(span) = splitter.next(&data[start..end], end == data.len()) {
-            start += span.len;
-            match segments.last_mut() {
-                Some(back) if back.class == span.class => back.len += span.len,
-                _ => segments.push(span),
-            }
-        }
-        assert!(end - start < MAX_LAG, "holds back {} bytes", end - start);
-    }
-    (segments, splitter)
+    split::segments(data, Selection::Intra, || piece)
 }
 
 fn merge(data: &[u8], segments: &[Span]) -> Vec<u8> {
-    let mut files = [Class::Sealed, Class::Rest].map(|class| SegmentWriter::header(class).to_vec());
-    let mut writer = SegmentWriter::new();
-    let mut at = 0;
-    for span in segments {
-        let bytes = &data[at..at + span.len];
-        let file = &mut files[usize::from(span.class == Class::Rest)];
-        file.extend_from_slice(writer.record(span.class, bytes).as_ref());
-        file.extend_from_slice(bytes);
-        at += span.len;
-    }
-    let end = writer.finish();
-    files.iter_mut().for_each(|file| file.extend_from_slice(end.as_ref()));
-
-    let (mut merger, mut merged) = (Merger::new(), Vec::new());
-    let mut left = [&files[0][..], &files[1][..]];
-    loop {
-        match merger.step().unwrap() {
-            Step::Read(class) => {
-                let file = &mut left[usize::from(class == Class::Rest)];
-                let taken = merger.read(class, file).unwrap();
-                *file = &file[taken..];
-            }
-            Step::Copy(class, len) => {
-                let file = &mut left[usize::from(class == Class::Rest)];
-                let bytes;
-                (bytes, *file) = file.split_at(len as usize);
-                merged.extend_from_slice(bytes);
-                merger.copied(class, bytes).unwrap();
-            }
-            Step::Done => break,
-        }
-    }
-    assert_eq!(left, [&[][..], &[]]);
-    merged
+    split::merge(&split::files(data, segments, usize::MAX), usize::MAX).unwrap()
 }
 
 #[test]
@@ -161,11 +115,7 @@ fn v10b_counts_are_the_manifests_and_merging_is_bit_exact() {
 
 /// What each byte belongs to.
 fn parts(data: &[u8]) -> Vec<Part> {
-    let (mut splitter, mut parts) = (Splitter::new(), Vec::new());
-    while let Some((part, len)) = splitter.next_part(&data[parts.len()..], true) {
-        parts.resize(parts.len() + len, part);
-    }
-    parts
+    split::parts(data, Selection::Intra, || data.len()).0
 }
 
 /// The bytes of I-pictures that follow each other, headers of packets among them.

@@ -353,7 +353,7 @@ fn act(world: &mut World, input: &mut Input<'_>) {
                 let (size, hash) = (input.number(), input.below(2) as u32);
                 p2pgate_terminal_deposit(t, session, size, source.as_ptr(), source.len(), hash, now)
             }
-            30 => match input.below(8) {
+            30 => match input.below(9) {
                 4 => p2pgate_terminal_share(t, input.below(2) as u32),
                 5 => {
                     let name = input.bytes();
@@ -385,7 +385,7 @@ fn act(world: &mut World, input: &mut Input<'_>) {
                     p2pgate_terminal_announce(t, name, length, port, buffer, room, frame)
                 }
                 3 => p2pgate_terminal_collect_again(t),
-                4 => p2pgate_terminal_is_admitted(t, session, MaybeUninit::uninit().as_mut_ptr()),
+                7 => p2pgate_terminal_is_admitted(t, session, MaybeUninit::uninit().as_mut_ptr()),
                 _ => p2pgate_terminal_withdraw_deposit(t, [input.byte(); 16].as_ptr()),
             },
             31 => p2pgate_terminal_permitted(t, at, MaybeUninit::uninit().as_mut_ptr()),

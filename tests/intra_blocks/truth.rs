@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use p2pgate::mpeg::{Part, Selection, Splitter};
+use p2pgate::mpeg::Part;
+
+use super::parts;
 
 /// Of a picture, per row of macroblocks: whether one is intra.
 type Rows = Vec<bool>;
@@ -77,16 +79,6 @@ fn pictures(data: &[u8]) -> Vec<Picture> {
         }
     }
     pictures
-}
-
-/// What the splitter says of each byte.
-fn parts(data: &[u8]) -> Vec<Part> {
-    let mut splitter = Splitter::with(Selection::IntraBlocks, false);
-    let mut parts = Vec::new();
-    while let Some((part, len)) = splitter.next_part(&data[parts.len()..], true) {
-        parts.resize(parts.len() + len, part);
-    }
-    parts
 }
 
 fn recordings() -> Vec<PathBuf> {

@@ -4,6 +4,7 @@
 
 mod again;
 mod callee;
+mod collections;
 mod connecting;
 mod deposits;
 mod entropy;
