@@ -41,9 +41,16 @@ fn measure(c: &mut Criterion) {
     let mut group = c.benchmark_group("split");
     for (name, data) in &streams {
         group.throughput(Throughput::Bytes(data.len() as u64));
-        group.bench_with_input(BenchmarkId::new("splitter", name), data, |b, data| {
-            b.iter(|| split(black_box(data)).0)
-        });
+        for (selection, label) in [
+            (Selection::Intra, "splitter"),
+            (Selection::IntraAndSecondField, "intra+second-field"),
+            (Selection::Anchors, "anchors"),
+            (Selection::All, "all"),
+        ] {
+            group.bench_with_input(BenchmarkId::new(label, name), data, |b, data| {
+                b.iter(|| split_with(black_box(data), selection).0)
+            });
+        }
         // The macroblocks of the streams made here aren't any: slices are given up at once.
         if name.starts_with("big") {
             group.bench_with_input(BenchmarkId::new("intra-blocks", name), data, |b, data| {
