@@ -124,7 +124,7 @@ impl Model {
 
     /// Its key was replaced, and others may know the earlier one from a group.
     pub fn has_moved(&self, other: usize) -> bool {
-        self.rekeyed.contains(&other) && self.joins(other)
+        self.rekeyed.contains_key(&other) && self.joins(other)
     }
 
     /// It has been in a group: the broker may speak of one entry for it while the callee has struck that off, and has another, or knows an earlier key.

@@ -48,3 +48,9 @@ fn a_collection_without_a_place_does_not_go_on() {
 fn who_was_deceived_at_first_use_does_not_take_the_true_key() {
     holds(10232966, 19, &[Fault::Flip, Fault::Replay, Fault::Load]);
 }
+
+/// A callee answered a call, and was replaced: its last word came when there was another key for its name. It had been right when it was said.
+#[test]
+fn the_last_word_of_a_device_that_was_replaced_may_still_come() {
+    holds(10127394, 24, &[]);
+}

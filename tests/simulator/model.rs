@@ -99,8 +99,8 @@ pub struct Model {
     pub joined: BTreeSet<(String, usize)>,
     /// What owners have said, and whether it was acknowledged.
     said: BTreeMap<usize, (BTreeSet<String>, bool)>,
-    /// Whose key has been replaced.
-    pub rekeyed: BTreeSet<usize>,
+    /// Whose key has been replaced, and the one before.
+    pub rekeyed: BTreeMap<usize, PublicKey>,
     pub counted: Counted,
 }
 
@@ -191,8 +191,8 @@ impl Model {
             self.changed.push(now);
             self.lists.push(Listed::default());
         } else {
+            self.rekeyed.insert(index, self.keys[index]);
             (self.keys[index], self.tickets[index], self.changed[index]) = (key, ticket, now);
-            self.rekeyed.insert(index);
         }
     }
 
