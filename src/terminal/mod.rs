@@ -616,8 +616,11 @@ impl Machine<'_> {
         let Some(peer) = session.grant.peer.as_ref().map(Identifier::as_str) else { return true };
         let peers = Peers::new(places, &mut core.book);
         let fits = session.grant.key.is_none_or(|key| peers.key_fits(peer, &key));
-        fits && (peers.admits(peer, session.grant.group)
-            || session.collects().is_some_and(|it| peers.waits(it)))
+        // A collection goes on as long as it keeps its place, whoever else is put on the list or struck off: without that nobody would remember that it was
+        // done. Where the depositor still is permitted, the broker tells of it again.
+        fits && session
+            .collects()
+            .map_or_else(|| peers.admits(peer, session.grant.group), |deposit| peers.waits(deposit))
     }
 
     /// Ends the sessions of callers that were struck off or must have another key: as many at once as there is room for their events.

@@ -111,7 +111,8 @@ impl Model {
 
     pub fn pins_fit(&self, index: usize, other: usize) -> bool {
         let pin = self.lists[index].pins.get(&self.names[other]);
-        pin.is_none_or(|pin| *pin == self.keys[other]) && !self.has_moved(other)
+        let deceived = self.deceived.contains(&(index, other));
+        pin.is_none_or(|pin| *pin == self.keys[other]) && !deceived && !self.has_moved(other)
     }
 
     /// Its key was replaced, and others may know the earlier one from a group.

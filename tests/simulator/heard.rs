@@ -114,6 +114,9 @@ impl Model {
         let name = self.names[peer].clone();
         // Of who comes by a group the key is kept as long as the list stays as it is: that is looked at in tests of its own.
         if !self.lists[index].names.contains(&name) && self.home(index, peer).on {
+            if key != self.keys[peer] {
+                self.deceived.insert((index, peer));
+            }
             return;
         }
         let pinned = *self.lists[index].pins.entry(name).or_insert(key);

@@ -92,6 +92,8 @@ pub struct Model {
     pub recordings: Vec<Recording>,
     pub arrived: BTreeSet<u64>,
     pub recorded: BTreeSet<(usize, u64)>,
+    /// Who met another's key first in whose name: a lying broker's attacker, where it was told of no earlier one. It takes that for the key from then on.
+    pub deceived: BTreeSet<(usize, usize)>,
     pub deposits: BTreeMap<DepositId, Deposited>,
     pub last_offline: BTreeMap<usize, OfflineCause>,
     /// The groups as the broker has them, by their names: whose, and who is in them with which key.

@@ -541,3 +541,35 @@ fn p11_what_is_being_collected_is_kept_in_mind_whatever_another_program_has_stor
         is_over(&world);
     }
 }
+
+#[test]
+fn v4_a_member_that_is_put_on_the_list_itself_is_not_collected_twice() {
+    for replaces in [false, true] {
+        let mut world = family();
+        world.chunk = 3_000;
+        let data = recording(200_000);
+        let deposit = deposited(&mut world, &data);
+        collecting(&mut world);
+        let (caller, group) = ((identifier("Ia"), None), (identifier("Io/family"), None));
+        let change = match replaces {
+            true => Change::Create(&[caller, group]),
+            false => Change::Change { add: &[caller], delete: &[identifier("Ix")] },
+        };
+        // The broker can't store that for now: it does not tell again what there is.
+        world.list_outcome = p2pgate::broker::Stored::Failed;
+        world.nodes[1].terminal.permit(&change).unwrap();
+        world.settle();
+        world.pass(5_000);
+        world.list_outcome = p2pgate::broker::Stored::Done;
+        lose(&mut world, 1);
+        world.pass(60_000);
+        assert!(
+            world.nodes[1].arrived == [data],
+            "{} arrived: {:?}",
+            world.nodes[1].arrived.len(),
+            world.events(1)
+        );
+        assert_eq!(count(&world, 0, Event::DepositCollected { deposit }), 1);
+        is_over(&world);
+    }
+}
