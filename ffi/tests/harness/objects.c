@@ -109,6 +109,35 @@ static void add(uint32_t which, const uint8_t *data, size_t length)
     file_lengths[which] += length;
 }
 
+/* How many bytes of the recording are sealed. */
+static size_t sealed_by(uint32_t selection, uint8_t seal_rest, size_t length)
+{
+    static uint64_t splitter[P2PGATE_SPLITTER_BLOCKS_WORDS];
+    p2pgate_span_t span;
+    size_t at = 0, sealed = 0;
+
+    OK(p2pgate_splitter_init(splitter, P2PGATE_SPLITTER_BLOCKS_WORDS, selection, seal_rest));
+    while (p2pgate_splitter_next(splitter, recording + at, length - at, 1, &span) == P2PGATE_OK) {
+        at += span.length;
+        sealed += span.class_ == P2PGATE_CLASS_SEALED ? span.length : 0;
+    }
+    CHECK(at == length);
+    OK(p2pgate_splitter_deinit(splitter));
+    return sealed;
+}
+
+static void selections(size_t length)
+{
+    const size_t intra = sealed_by(P2PGATE_SELECT_INTRA, 0, length), anchors = sealed_by(P2PGATE_SELECT_ANCHORS, 0, length),
+                 all = sealed_by(P2PGATE_SELECT_ALL, 0, length), blocks = sealed_by(P2PGATE_SELECT_INTRA_BLOCKS, 0, length);
+
+    CHECK(0 < intra && intra < anchors && anchors < all && all < length);
+    CHECK(intra < blocks && blocks < all);
+    /* The recording has no fields of their own. */
+    CHECK(sealed_by(P2PGATE_SELECT_INTRA_AND_SECOND_FIELD, 0, length) == intra);
+    CHECK(sealed_by(P2PGATE_SELECT_ALL, 1, length) == length);
+}
+
 static void split(size_t length)
 {
     static uint64_t splitter[P2PGATE_SPLITTER_BLOCKS_WORDS];
@@ -378,6 +407,7 @@ void test_objects(void)
     keys();
     gate();
     sha256();
+    selections(length);
     split(length);
     merging(length);
     sframe(P2PGATE_SUITE_AES_128_CTR_HMAC_SHA256_80);
