@@ -173,6 +173,9 @@ static void on_event(struct app *app, const p2pgate_event_t *event)
     case P2PGATE_EVENT_DENIED:
         die_denied(sending->to, event);
         break;
+    case P2PGATE_EVENT_DEPOSIT_OFFERED: /* it sends now or not at all; why not comes as P2PGATE_EVENT_DENIED */
+        p2pgate_terminal_decline_deposit(app->node.terminal, sending->session, net_now());
+        break;
     case P2PGATE_EVENT_CONNECTED:
         if (event->flag) /* a tunnel: all goes through the broker */
             for (int class_ = 0; class_ < 2; class_++)
