@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "std", p2pgate_worlds))]
 extern crate std;
 
+mod base64;
 #[cfg(feature = "broker")]
 pub mod broker;
 mod entropy;

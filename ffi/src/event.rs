@@ -5,7 +5,9 @@ use crate::result::*;
 use crate::terminal::with;
 use crate::transport::p2pgate_address_t;
 use p2pgate::message::Denial;
-use p2pgate::terminal::{ClosedCause, Denied, Destination, Event, OfflineCause, Refusal, TransferFailure};
+use p2pgate::terminal::{
+    ClosedCause, Denied, Destination, Event, OfflineCause, Refusal, SessionId, TransferFailure,
+};
 
 /// Open a connection to `address`, or to the broker if its family is 0, then say link_opened or link_closed. Fields: link, address.
 pub const P2PGATE_EVENT_CONNECT: u32 = 1;
@@ -198,7 +200,7 @@ fn flat(event: Event) -> p2pgate_event_t {
     let mut flat = p2pgate_event_t {
         kind: 0,
         link: 0,
-        session: 0,
+        session: event.session().map_or(0, SessionId::number),
         cause: 0,
         flag: 0,
         reserved: 0,
@@ -246,10 +248,7 @@ fn flat(event: Event) -> p2pgate_event_t {
             flat.flag = acceptable.into();
             P2PGATE_EVENT_ASKED
         }
-        Event::Expected { session } => {
-            flat.session = session.number();
-            P2PGATE_EVENT_EXPECTED
-        }
+        Event::Expected { .. } => P2PGATE_EVENT_EXPECTED,
         Event::Unexpected { key_changed } => {
             flat.flag = key_changed.into();
             P2PGATE_EVENT_UNEXPECTED
@@ -258,70 +257,44 @@ fn flat(event: Event) -> p2pgate_event_t {
             flat.cause = refused(refusal);
             P2PGATE_EVENT_REFUSED
         }
-        Event::Permitted { session } => {
-            flat.session = session.number();
-            P2PGATE_EVENT_PERMITTED
-        }
-        Event::Granted { session } => {
-            flat.session = session.number();
-            P2PGATE_EVENT_GRANTED
-        }
-        Event::Tunnelling { session } => {
-            flat.session = session.number();
-            P2PGATE_EVENT_TUNNELLING
-        }
-        Event::Connected { session, tunnel } => {
-            flat.session = session.number();
+        Event::Permitted { .. } => P2PGATE_EVENT_PERMITTED,
+        Event::Granted { .. } => P2PGATE_EVENT_GRANTED,
+        Event::Tunnelling { .. } => P2PGATE_EVENT_TUNNELLING,
+        Event::Connected { tunnel, .. } => {
             flat.flag = tunnel.into();
             P2PGATE_EVENT_CONNECTED
         }
-        Event::Denied { session, denial, retry_after } => {
-            flat.session = session.number();
+        Event::Denied { denial, retry_after, .. } => {
             flat.cause = denied(denial);
             flat.flag = retry_after.is_some().into();
             flat.number = retry_after.unwrap_or(0).into();
             P2PGATE_EVENT_DENIED
         }
-        Event::Offered { session } => {
-            flat.session = session.number();
-            P2PGATE_EVENT_OFFERED
-        }
-        Event::Wanted { session } => {
-            flat.session = session.number();
-            P2PGATE_EVENT_WANTED
-        }
-        Event::Ready { session, offset } => {
-            flat.session = session.number();
+        Event::Offered { .. } => P2PGATE_EVENT_OFFERED,
+        Event::Wanted { .. } => P2PGATE_EVENT_WANTED,
+        Event::Ready { offset, .. } => {
             flat.number = offset;
             P2PGATE_EVENT_READY
         }
-        Event::Arrived { session, hash } => {
-            flat.session = session.number();
+        Event::Arrived { hash, .. } => {
             flat.flag = hash.is_some().into();
             flat.hash = hash.unwrap_or([0; 32]);
             P2PGATE_EVENT_ARRIVED
         }
-        Event::Delivered { session } => {
-            flat.session = session.number();
-            P2PGATE_EVENT_DELIVERED
-        }
-        Event::TransferFailed { session, failure } => {
-            flat.session = session.number();
+        Event::Delivered { .. } => P2PGATE_EVENT_DELIVERED,
+        Event::TransferFailed { failure, .. } => {
             flat.cause = failed(failure);
             P2PGATE_EVENT_TRANSFER_FAILED
         }
-        Event::DepositOffered { session, most } => {
-            flat.session = session.number();
+        Event::DepositOffered { most, .. } => {
             flat.number = most;
             P2PGATE_EVENT_DEPOSIT_OFFERED
         }
-        Event::DepositKept { session, offset } => {
-            flat.session = session.number();
+        Event::DepositKept { offset, .. } => {
             flat.number = offset;
             P2PGATE_EVENT_DEPOSIT_KEPT
         }
-        Event::Deposited { session, deposit } => {
-            flat.session = session.number();
+        Event::Deposited { deposit, .. } => {
             flat.deposit = deposit;
             P2PGATE_EVENT_DEPOSITED
         }
@@ -347,12 +320,8 @@ fn flat(event: Event) -> p2pgate_event_t {
             flat.number = size;
             P2PGATE_EVENT_DEPOSIT_WAITING
         }
-        Event::Collecting { session } => {
-            flat.session = session.number();
-            P2PGATE_EVENT_COLLECTING
-        }
-        Event::Closed { session, cause } => {
-            flat.session = session.number();
+        Event::Collecting { .. } => P2PGATE_EVENT_COLLECTING,
+        Event::Closed { cause, .. } => {
             flat.cause = closed(cause);
             P2PGATE_EVENT_CLOSED
         }

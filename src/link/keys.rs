@@ -1,8 +1,8 @@
 //! Static keys and their text form.
 
 use super::noise::X25519;
+use crate::base64;
 use crate::secret::Secret;
-use base64ct::{Base64, Encoding};
 use core::fmt;
 use noise_protocol::DH;
 
@@ -51,7 +51,7 @@ impl PublicKey {
     pub fn fingerprint(&self) -> heapless::String<FINGERPRINT_LENGTH> {
         // 43 characters and one to pad hold 32 bytes exactly: no step has a way to fail. The messages' alphabet, whose code is there anyway.
         let mut text = [0; FINGERPRINT_LENGTH + 1];
-        let padded = Base64::encode(&self.0, &mut text).ok();
+        let padded = base64::encode(&self.0, &mut text);
         padded.and_then(|text| text.strip_suffix('=')?.try_into().ok()).unwrap_or_default()
     }
 
@@ -65,8 +65,8 @@ impl PublicKey {
         }
         let (mut padded, mut bytes) = ([b'='; FINGERPRINT_LENGTH + 1], [0; 32]);
         padded[..FINGERPRINT_LENGTH].copy_from_slice(text.as_bytes());
-        match Base64::decode(core::str::from_utf8(&padded).unwrap_or_default(), &mut bytes) {
-            Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
+        match base64::decode(core::str::from_utf8(&padded).unwrap_or_default(), &mut bytes) {
+            Some(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
             _ => Err(FingerprintError),
         }
     }

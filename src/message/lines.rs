@@ -5,7 +5,7 @@ use super::value::decode_exactly;
 use super::{
     Candidate, Candidates, Host, MAX_BYTES, MAX_LINES, ParseError, Problem, Secret, SecretText, Source,
 };
-use crate::identifier;
+use crate::{base64, identifier};
 
 /// What a line's value is read as.
 type Read<'a, T> = fn(&'a str) -> Result<T, Problem>;
@@ -63,7 +63,7 @@ pub(super) fn secret(text: &str) -> Result<Secret<32>, Problem> {
 
 pub(super) fn source(text: &str) -> Result<Source, Problem> {
     let mut bytes = [0; 32];
-    let decoded = <base64ct::Base64 as base64ct::Encoding>::decode(text, &mut bytes).ok();
+    let decoded = base64::decode(text, &mut bytes);
     let source =
         decoded.filter(|source| source.len() >= 8).and_then(|source| Source::from_slice(source).ok());
     source.ok_or(Problem::Binary)
@@ -147,11 +147,13 @@ impl<'a> Lines<'a> {
 
     /// Remembers an error at the line last taken.
     pub(super) fn fail(&mut self, field: &'static str, problem: Problem) {
-        self.fail_at(self.line, field, problem);
+        let line = self.line;
+        self.error.get_or_insert(ParseError { line, field, problem });
     }
 
-    fn fail_at(&mut self, line: u16, field: &'static str, problem: Problem) {
-        self.error.get_or_insert(ParseError { line, field, problem });
+    #[inline(never)] // once for all that is read
+    fn fail_at(&mut self, line: u16, name: Name, problem: Problem) {
+        self.error.get_or_insert(ParseError { line, field: name.text(), problem });
     }
 
     /// What `read` makes of the next line, which the figure has here.
@@ -200,7 +202,7 @@ impl<'a> Lines<'a> {
     /// What `read` makes of the line of this name; `None` without the line, and on an error.
     pub(super) fn get<T>(&mut self, name: Name, read: Read<'a, T>) -> Option<T> {
         let value = self.found[name as usize]?;
-        read(value.text).map_err(|problem| self.fail_at(value.line, name.text(), problem)).ok()
+        read(value.text).map_err(|problem| self.fail_at(value.line, name, problem)).ok()
     }
 
     /// Whether a further line says `1`. Without the line it doesn't.

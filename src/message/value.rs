@@ -3,8 +3,8 @@
 use core::fmt;
 use core::net::IpAddr;
 
+use crate::base64;
 use crate::secret::Secret;
-use base64ct::{Base64, Encoding};
 use subtle::ConstantTimeEq;
 
 /// The most `Candidate` lines of a message.
@@ -136,7 +136,7 @@ impl<'a> SecretText<'a> {
     /// Writes `secret` as base64 into `text`, which must hold 4 bytes for every 3 begun (24 for a password's 16, 44 for a key's 32);
     /// `None` if it doesn't.
     pub fn of_bytes(secret: &[u8], text: &'a mut [u8]) -> Option<Self> {
-        Base64::encode(secret, text).ok().map(Self)
+        base64::encode(secret, text).map(Self)
     }
 
     /// The text itself.
@@ -175,5 +175,5 @@ impl fmt::Debug for SecretText<'_> {
 pub(super) fn decode_exactly(text: &str, bytes: &mut [u8]) -> bool {
     let length = bytes.len();
     text.len() == length.div_ceil(3) * 4
-        && Base64::decode(text, bytes).is_ok_and(|decoded| decoded.len() == length)
+        && base64::decode(text, bytes).is_some_and(|decoded| decoded.len() == length)
 }

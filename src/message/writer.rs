@@ -2,13 +2,11 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use base64ct::{Base64, Encoding};
-
 use super::lines::is_file_name;
 use super::name::Name;
 use super::value::is_domain_name;
 use super::{Candidates, EncodeError, Host, MAX_BYTES, Secret, SecretText, Source};
-use crate::identifier;
+use crate::{base64, identifier};
 
 /// Writes lines. After the end of `out` it goes on counting, so that the error can say how much is needed; the first value that breaks the form
 /// is remembered.
@@ -134,9 +132,9 @@ impl<'o> Writer<'o> {
     fn base64(&mut self, name: Name, bytes: &[u8]) {
         self.put(name.text());
         self.put(":");
-        let end = self.length.saturating_add(Base64::encoded_len(bytes));
+        let end = self.length.saturating_add(base64::encoded_length(bytes.len()));
         if let Some(place) = self.out.get_mut(self.length..end) {
-            let written = Base64::encode(bytes, place).is_ok();
+            let written = base64::encode(bytes, place).is_some();
             self.check(name, written);
         }
         self.length = end;

@@ -4,9 +4,9 @@ use super::CallError;
 use super::event::{Denied, Destination, Event, SessionId};
 use super::machine::Machine;
 use super::peers::mark;
-use super::session::{Attempt, Connecting, Endpoint, MAX_CANDIDATES, Password, Phase, Session, Work};
+use super::session::{Attempt, Connecting, Endpoint, MAX_CANDIDATES, Phase, Session, Work};
 use crate::identifier::Identifier;
-use crate::link::{Handle, Handshake, LaneToken, PeerGrant, Psk, PublicKey};
+use crate::link::{Handle, Handshake, LaneToken, PeerGrant, PublicKey};
 use crate::message::{CalleeAddress, CallerNotice, Denial, Host, TunnelToken};
 use core::net::IpAddr;
 use heapless::Vec;
@@ -103,16 +103,10 @@ impl Machine<'_> {
             }
             return;
         };
-        let (Some(handle), Some(key), Some(psk)) =
-            (address.handle, address.callee_key, address.encrypt_key.key())
-        else {
+        let secrets = (address.encrypt_key, address.password, address.callee_password);
+        if !self.sessions[index].grant.agreed(address.handle, address.callee_key, secrets) {
             return self.deny(index, Denied::NoAnswer, None);
-        };
-        let passwords = Password::new(address.password).zip(address.callee_password.and_then(Password::new));
-        let Some((caller_password, callee_password)) = passwords else {
-            return self.deny(index, Denied::NoAnswer, None);
-        };
-        let key = PublicKey::new(key);
+        }
         let allow_loopback = self.core.allow_loopback;
         let first = (address.address, address.port.unwrap_or(0));
         let further = address.candidates.iter().map(|candidate| (candidate.address, candidate.port));
@@ -126,14 +120,8 @@ impl Machine<'_> {
             }
         }
         let session = &mut self.sessions[index];
-        session.work = Work::Connecting(Connecting { candidates, attempt: Attempt::NONE });
-        session.grant.handle = Some(handle);
-        session.grant.key = Some(key);
-        session.grant.psk = Some(Psk::new(*psk.expose()));
-        session.grant.caller_password = caller_password;
-        session.grant.callee_password = callee_password;
-        let Some(peer) = session.grant.peer.clone() else { return };
-        if !self.peers().key_fits(peer.as_str(), &key) {
+        session.work = Work::Connecting(Connecting { candidates, attempt: Attempt::none() });
+        if !self.is_known(index) {
             return self.deny(index, Denied::KeyChanged, None);
         }
         let id = self.id(index);
@@ -147,7 +135,7 @@ impl Machine<'_> {
         session.phase = Phase::Dialling;
         session.deadline = now + DIAL_MS;
         if let Some(connecting) = session.connecting() {
-            connecting.attempt = Attempt::NONE;
+            connecting.attempt = Attempt::none();
         }
         self.dial_next(index, now);
     }
@@ -195,9 +183,13 @@ impl Machine<'_> {
 
     fn close_attempts(&mut self, index: usize) {
         let Some(connecting) = self.sessions[index].connecting() else { return };
-        let attempt = core::mem::replace(&mut connecting.attempt, Attempt::NONE);
-        for link in attempt.links().iter().flatten() {
-            self.core.emit(Event::Close { link: *link });
+        let links = match connecting.attempt {
+            Attempt::Dialling { links, .. } => links,
+            _ => Default::default(),
+        };
+        connecting.attempt = Attempt::none();
+        for link in links.into_iter().flatten() {
+            self.core.emit(Event::Close { link });
         }
     }
 
@@ -294,14 +286,9 @@ impl Machine<'_> {
 
     /// M12 (S1208): who will call, and how it proves itself. The callee decides by its *own* list and pins.
     pub(super) fn callee_notice(&mut self, notice: &CallerNotice<'_>, now: u64) -> Result<(), Denial> {
-        let (Some(handle), Some(key), Some(psk)) =
-            (notice.handle, notice.caller_key, notice.encrypt_key.key())
-        else {
+        let (Some(handle), Some(key)) = (notice.handle, notice.caller_key) else {
             return Err(Denial::NotConnected);
         };
-        let passwords = Password::new(notice.password).zip(notice.callee_password.and_then(Password::new));
-        let (caller_password, callee_password) = passwords.ok_or(Denial::NotConnected)?;
-        let peer = Identifier::new(notice.caller).map_err(|_| Denial::NotConnected)?;
         let key = PublicKey::new(key);
         let group = notice.group.map(mark);
         let permitted = self.peers().admits(notice.caller, group);
@@ -318,16 +305,16 @@ impl Machine<'_> {
             notice.expires.map_or(GRANT_MS, |seconds| u64::from(seconds) * 1_000).min(GRANT_MAX_MS);
         let session = &mut self.sessions[index];
         session.reset();
+        let secrets = (notice.encrypt_key, notice.password, notice.callee_password);
+        session.grant.peer = Identifier::new(notice.caller).ok();
+        if session.grant.peer.is_none() || !session.grant.agreed(notice.handle, notice.caller_key, secrets) {
+            session.reset();
+            return Err(Denial::NotConnected);
+        }
         session.phase = Phase::Noticed;
         session.tries = TRIES;
         session.deadline = now + lifetime;
-        session.grant.peer = Some(peer);
-        session.grant.key = Some(key);
         session.grant.group = group;
-        session.grant.handle = Some(handle);
-        session.grant.psk = Some(Psk::new(*psk.expose()));
-        session.grant.caller_password = caller_password;
-        session.grant.callee_password = callee_password;
         session.grant.transaction = notice.transaction.unwrap_or(0);
         let session = self.id(index);
         self.core.emit(Event::Expected { session });

@@ -5,13 +5,13 @@ use super::event::{ClosedCause, Event, TransferFailure};
 use super::machine::{Input, Machine};
 use super::peers::{Peers, RestoreError, Waiting, mark};
 use super::session::{
-    Collecting, Done, Keys, Open, Phase, Session, Stage, Transfer, TransferState, Via, Work,
+    Collecting, Done, Keys, MAX_NAME, MAX_SOURCE, Open, Phase, Session, TransferState, Via, Work,
 };
 use super::transfer::is_component;
 use crate::identifier::Identifier;
 use crate::lane::LaneOpener;
 use crate::link::{LaneToken, PartPlace, PeekedPart, PublicKey, open_part, peek_part};
-use crate::message::{DepositId, Depositor, Source, TransferAnswer};
+use crate::message::{DepositId, Depositor, TransferAnswer};
 use crate::sframe::Suite;
 use sha2::{Digest, Sha256};
 
@@ -186,15 +186,12 @@ impl Machine<'_> {
         let alike: [u8; 32] = alike.finalize().into();
         let first = transfer.state == TransferState::None;
         if first {
-            let name = heapless::String::try_from(contents.name).ok().filter(|name| is_component(name))?;
-            *transfer = Transfer {
-                state: TransferState::Offered,
-                source: Source::from_slice(contents.source).ok()?,
-                size: contents.size,
-                hash: contents.hash,
-                stage: Stage::Offer(name),
-                ..Transfer::NONE
-            };
+            let fits = contents.name.len() <= MAX_NAME && contents.source.len() <= MAX_SOURCE;
+            if !fits || !is_component(contents.name) {
+                return None;
+            }
+            transfer.begin(TransferState::Offered, part, contents.name);
+            transfer.describe(contents.source, contents.size, contents.hash);
             collecting.base = Some((suite, contents.base_key));
             collecting.alike = alike;
         } else if alike != collecting.alike {
@@ -247,7 +244,7 @@ impl Machine<'_> {
         let online = self.core.control.is_online();
         let session = &mut self.sessions[at];
         let Some(open) = session.open_mut() else { return };
-        open.transfer = Transfer::NONE;
+        open.transfer.reset();
         open.outbox.done = Some(Done { complete: false, transaction: 0, cause });
         session.phase = Phase::NotCollected;
         session.deadline = now + ANSWER_MS;

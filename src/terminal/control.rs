@@ -80,21 +80,23 @@ enum Answer {
 }
 
 impl Control {
-    pub(super) const OFF: Self = Self {
-        state: ControlState::Off,
-        link: None,
-        secure: Secure::None,
-        deadline: u64::MAX,
-        failures: 0,
-        hello: 0,
-        register: None,
-        address: AddressState::Unsent,
-        answers: Vec::new(),
-        releases: Vec::new(),
-        ping: None,
-        retry: 0,
-        relay: false,
-    };
+    pub(super) fn off() -> Self {
+        Self {
+            state: ControlState::Off,
+            link: None,
+            secure: Secure::None,
+            deadline: u64::MAX,
+            failures: 0,
+            hello: 0,
+            register: None,
+            address: AddressState::Unsent,
+            answers: Vec::new(),
+            releases: Vec::new(),
+            ping: None,
+            retry: 0,
+            relay: false,
+        }
+    }
 
     pub(super) fn is_online(&self) -> bool {
         self.state == ControlState::Online
@@ -174,7 +176,7 @@ impl Machine<'_> {
         let failures = control.failures.saturating_add(1);
         let again = !matches!(cause, OfflineCause::NotEnrolled | OfflineCause::Displaced);
         let releases = core::mem::take(&mut control.releases);
-        *control = Control { failures, releases, ..Control::OFF };
+        *control = Control { failures, releases, ..Control::off() };
         if again {
             let backoff = BACKOFF_MS.saturating_mul(1 << u32::from(failures.min(7) - 1)).min(BACKOFF_MAX_MS);
             // A quarter of it by chance, so that a broker that comes back isn't met by everybody at once.
@@ -243,11 +245,15 @@ impl Machine<'_> {
         };
         let record = &mut bytes[..total];
         let control = &mut self.core.control;
-        match core::mem::replace(&mut control.secure, Secure::None) {
-            Secure::Handshake(mut handshake) if awaits => {
+        match &mut control.secure {
+            Secure::Handshake(handshake) if awaits => {
                 if handshake.read(record).is_err() {
                     return self.control_broken(OfflineCause::NotTheBroker, now);
                 }
+                let Secure::Handshake(handshake) = core::mem::replace(&mut control.secure, Secure::None)
+                else {
+                    return Input::closed();
+                };
                 let Ok(transport) = handshake.finish() else {
                     return self.control_broken(OfflineCause::NotTheBroker, now);
                 };
@@ -256,11 +262,10 @@ impl Machine<'_> {
                 control.deadline = now + ANSWER_MS;
                 Input::progress(total)
             }
-            Secure::Transport(mut transport, asked) => {
+            Secure::Transport(transport, _) => {
                 let Ok(range) = transport.open(record) else {
                     return self.control_broken(OfflineCause::Broker, now);
                 };
-                control.secure = Secure::Transport(transport, asked);
                 let at = record.as_ptr().addr();
                 let Ok(message) = Message::parse_told(&record[range]) else {
                     return self.control_broken(OfflineCause::Broker, now);

@@ -5,13 +5,13 @@ use super::lanes::FrameError;
 use super::machine::Machine;
 use super::peers::Peers;
 use super::session::{
-    Depositing, Keys, Lane, LaneState, Open, Phase, Session, Stage, Transfer, TransferState, Via, Work,
+    Depositing, Keys, Lane, LaneState, Open, Phase, Session, Stage, TransferState, Via, Work,
 };
-use super::transfer::is_component;
+use super::transfer::{is_component, is_source};
 use super::{IDLE_MS, MIN_FRAME, OutOfTurn};
 use crate::lane::{LaneSealer, OVERHEAD};
 use crate::link::{LaneToken, PartContents, PartError, PartPlace, PublicKey};
-use crate::message::{Collected, Denial, DepositGoAhead, DepositId, DepositKept, DepositQuestion, Source};
+use crate::message::{Collected, Denial, DepositGoAhead, DepositId, DepositKept, DepositQuestion};
 use crate::{Secret, link};
 use core::ops::Range;
 use sha2::{Digest, Sha256};
@@ -104,20 +104,16 @@ impl Machine<'_> {
         if session.phase != Phase::Asked {
             return Err(DepositError::OutOfTurn);
         }
-        let source = Source::from_slice(deposit.source).ok();
-        let source = source.filter(|source| source.is_empty() || source.len() >= 8);
-        let source = source.ok_or(DepositError::Source)?;
+        if !is_source(deposit.source) {
+            return Err(DepositError::Source);
+        }
         let open = session.open_mut().ok_or(DepositError::OutOfTurn)?;
-        open.transfer = Transfer {
-            state: TransferState::Opening,
-            sending: true,
-            source,
-            size: deposit.size,
-            hash: deposit.hash,
-            frame: open.transfer.frame,
-            stage: Stage::Part { keys: Keys::None, running: Sha256::new(), pending: None },
-            ..Transfer::NONE
-        };
+        let frame = open.transfer.frame;
+        open.transfer.begin(TransferState::Opening, 0, "");
+        open.transfer.describe(deposit.source, deposit.size, deposit.hash);
+        open.transfer.sending = true;
+        open.transfer.frame = frame;
+        open.transfer.stage = Stage::Part { keys: Keys::None, running: Sha256::new(), pending: None };
         session.phase = Phase::Deposit;
         session.deadline = now + ANSWER_MS;
         Ok(())
@@ -309,14 +305,12 @@ impl Machine<'_> {
     /// What was sealed to a key once is the callee's from then on; `false`: it has another already.
     fn pin_callee(&mut self, at: usize) -> bool {
         let grant = &self.sessions[at].grant;
-        let (Some(peer), Some(key)) = (grant.peer.clone(), grant.key) else { return true };
-        if !self.peers().key_fits(peer.as_str(), &key) {
-            return false;
+        let nothing = grant.peer.is_none() || grant.key.is_none();
+        let known = nothing || self.is_known(at);
+        if known {
+            self.pin(at);
         }
-        if self.peers().pin(&peer, &key) == Ok(true) {
-            self.persist();
-        }
-        true
+        known
     }
 
     /// The deposit's session is over; what is kept stays, and the next deposit of the same goes on behind it.

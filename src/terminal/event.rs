@@ -254,6 +254,32 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The session that it is of.
+    pub fn session(&self) -> Option<SessionId> {
+        match *self {
+            Self::Expected { session }
+            | Self::Permitted { session }
+            | Self::Granted { session }
+            | Self::Tunnelling { session }
+            | Self::Connected { session, .. }
+            | Self::Denied { session, .. }
+            | Self::DepositOffered { session, .. }
+            | Self::DepositKept { session, .. }
+            | Self::Deposited { session, .. }
+            | Self::Collecting { session }
+            | Self::Offered { session }
+            | Self::Wanted { session }
+            | Self::Ready { session, .. }
+            | Self::Arrived { session, .. }
+            | Self::Delivered { session }
+            | Self::TransferFailed { session, .. }
+            | Self::Closed { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+}
+
 /// Why the control link is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfflineCause {

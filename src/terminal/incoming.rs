@@ -34,6 +34,14 @@ enum State {
 impl Incoming {
     pub(super) const FREE: Self = Self { link: None, deadline: u64::MAX, state: State::Preamble };
 
+    /// Frees the place; gives the connection that it was for.
+    #[inline(never)]
+    fn leave(&mut self) -> Option<LinkId> {
+        let link = self.link;
+        *self = Self::FREE;
+        link
+    }
+
     pub(super) fn opened(&mut self) {
         if let State::Dialling(token) = &self.state {
             self.state = State::Token(token.clone());
@@ -72,7 +80,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn drop_incoming(&mut self, index: usize) {
-        if let Some(link) = core::mem::replace(&mut self.core.incoming[index], Incoming::FREE).link {
+        if let Some(link) = self.core.incoming[index].leave() {
             self.core.emit(Event::Close { link });
         }
     }
@@ -139,7 +147,7 @@ impl Machine<'_> {
             }
         }
         let Some((at, lane, open)) = found else { return self.refuse_incoming(index, Refusal::UnknownToken) };
-        open.lanes[lane].link = core::mem::replace(&mut self.core.incoming[index], Incoming::FREE).link;
+        open.lanes[lane].link = self.core.incoming[index].leave();
         if open.lanes[lane].state == LaneState::AwaitLink {
             open.lane_up(lane);
             self.check_ready(at);
@@ -194,7 +202,7 @@ impl Machine<'_> {
         } else if !permitted {
             self.refuse(Refusal::NotPermitted);
         }
-        let link = core::mem::replace(&mut self.core.incoming[index], Incoming::FREE).link;
+        let link = self.core.incoming[index].leave();
         let session = &mut self.sessions[at];
         session.link = link;
         if let Some(connecting) = session.connecting() {

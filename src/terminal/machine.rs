@@ -71,7 +71,7 @@ impl Core {
             struck: false,
             ticket: None,
             addresses: Vec::new(),
-            control: Control::OFF,
+            control: Control::off(),
             incoming: [const { Incoming::FREE }; INCOMING],
             events: Deque::new(),
             links: 0,

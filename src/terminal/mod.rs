@@ -140,6 +140,7 @@ where
         (Self { core: Core::new(config, entropy), sessions, peers }, next_seed)
     }
 
+    #[inline(never)] // each function of a C program's calls it
     fn machine(&mut self) -> Machine<'_> {
         Machine { core: &mut self.core, sessions: self.sessions.as_mut(), places: self.peers.as_mut() }
     }

@@ -4,6 +4,7 @@ use super::IDLE_MS;
 use super::event::{ClosedCause, Denied, Event, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, TransmitError};
+use super::peers::Peers;
 use super::session::{Attempt, Connecting, Open, Password, Phase, Session, TransferState, Via, Work};
 use crate::link::{self, Handle, MaxRecord, Record};
 use crate::message::{Accepted, Denial, Message, Request};
@@ -115,18 +116,16 @@ impl Machine<'_> {
     /// Both handshake messages are through, and each end has proven itself. The key is compared once more: since the broker told of it, another session or
     /// a person may have pinned another.
     fn open(&mut self, index: usize, now: u64) {
-        let grant = &self.sessions[index].grant;
-        let (caller, peer, key) = (grant.caller, grant.peer.clone(), grant.key);
-        let known = peer.zip(key).filter(|(peer, key)| self.peers().key_fits(peer.as_str(), key));
-        let Some((peer, key)) = known else {
-            return match caller {
+        if !self.is_known(index) {
+            return match self.sessions[index].grant.caller {
                 true => self.deny(index, Denied::KeyChanged, None),
                 false => self.end_session(index, ClosedCause::Protocol),
             };
-        };
+        }
         let session = &mut self.sessions[index];
         let Some(connecting) = session.connecting() else { return };
-        let Attempt::Handshake(handshake) = core::mem::replace(&mut connecting.attempt, Attempt::NONE) else {
+        let Attempt::Handshake(handshake) = core::mem::replace(&mut connecting.attempt, Attempt::none())
+        else {
             return;
         };
         let Ok(transport) = handshake.finish() else { return self.peer_lost(index, now) };
@@ -138,14 +137,30 @@ impl Machine<'_> {
         session.grant.callee_password = Password::default();
         session.grant.psk = None;
         let tunnel = session.tunnel;
-        match self.peers().pin(&peer, &key) {
-            Ok(true) => self.persist(),
-            Ok(false) => {}
+        if !self.pin(index) {
             // Others took the last places meanwhile. Without a pin, whoever comes next in this name would be believed.
-            Err(_) => return self.end_session(index, ClosedCause::Here),
+            return self.end_session(index, ClosedCause::Here);
         }
         let session = self.id(index);
         self.core.emit(Event::Connected { session, tunnel });
+    }
+
+    /// Whether the other end's key is the one that it must have, or no other is known.
+    pub(super) fn is_known(&mut self, index: usize) -> bool {
+        let grant = &self.sessions[index].grant;
+        let (Some(peer), Some(key)) = (&grant.peer, &grant.key) else { return false };
+        Peers::new(self.places, &mut self.core.book).key_fits(peer.as_str(), key)
+    }
+
+    /// Holds the other end to its key from now on; `false`: there is no place for it.
+    pub(super) fn pin(&mut self, index: usize) -> bool {
+        let grant = &self.sessions[index].grant;
+        let (Some(peer), Some(key)) = (&grant.peer, &grant.key) else { return false };
+        let pinned = Peers::new(self.places, &mut self.core.book).pin(peer, key);
+        if pinned == Ok(true) {
+            self.persist();
+        }
+        pinned.is_ok()
     }
 
     fn peer_broken(&mut self, index: usize, now: u64) -> Input {

@@ -153,6 +153,29 @@ pub(super) struct Grant {
     pub(super) transaction: u32,
 }
 
+impl Grant {
+    /// Takes what M11 and M12 say alike: the pre-shared key's text, the caller's password and the callee's. `false`, and nothing to go by: something is missing
+    /// or longer than any that is issued.
+    #[inline(never)]
+    pub(super) fn agreed(
+        &mut self,
+        handle: Option<Handle>,
+        key: Option<[u8; 32]>,
+        (psk, caller, callee): (SecretText<'_>, SecretText<'_>, Option<SecretText<'_>>),
+    ) -> bool {
+        let (Some(_), Some(key), Some(psk), Some(callee)) = (handle, key, psk.key(), callee) else {
+            return false;
+        };
+        if !self.caller_password.set(caller) || !self.callee_password.set(callee) {
+            return false;
+        }
+        self.key = Some(PublicKey::new(key));
+        self.psk = Some(Psk::new(*psk.expose()));
+        self.handle = handle;
+        true
+    }
+}
+
 /// A short secret text, wiped when dropped. Bytes, since a `String` can't be wiped where it lies.
 #[derive(Default)]
 pub(super) struct Words<const MAX: usize>(Vec<u8, MAX, u8>);
@@ -164,6 +187,14 @@ impl<const MAX: usize> Words<MAX> {
     /// `None` if it is longer than any that is issued.
     pub(super) fn new(text: SecretText<'_>) -> Option<Self> {
         Vec::from_slice(text.expose().as_bytes()).ok().map(Self)
+    }
+
+    /// Puts another text in its place; `false`: it is too long.
+    #[inline(never)]
+    fn set(&mut self, text: SecretText<'_>) -> bool {
+        self.0.as_mut_slice().zeroize();
+        self.0.clear();
+        self.0.extend_from_slice(text.expose().as_bytes()).is_ok()
     }
 
     pub(super) fn text(&self) -> SecretText<'_> {
@@ -191,11 +222,15 @@ pub(super) enum Secure {
 }
 
 impl Connecting {
-    pub(super) const NEW: Self = Self { candidates: Vec::new(), attempt: Attempt::NONE };
+    fn new() -> Self {
+        Self { candidates: Vec::new(), attempt: Attempt::none() }
+    }
 }
 
 impl Attempt {
-    pub(super) const NONE: Self = Self::Dialling { links: [None; MAX_CANDIDATES], tried: 0, next: 0 };
+    pub(super) fn none() -> Self {
+        Self::Dialling { links: [None; MAX_CANDIDATES], tried: 0, next: 0 }
+    }
 
     /// The connections that are being opened.
     pub(super) fn links(&self) -> &[Option<LinkId>] {
@@ -219,7 +254,7 @@ impl Session {
             tunnel: false,
             link: None,
             tries: 0,
-            work: Work::Connecting(Connecting::NEW),
+            work: Work::Connecting(Connecting::new()),
         }
     }
 

@@ -6,8 +6,8 @@ mod texts;
 use super::event::{ClosedCause, Event, SessionId, TransferFailure};
 use super::machine::Machine;
 use super::session::{
-    Done, End, Keys, Lane, LaneState, MAX_NAME, OfferAnswer, Open, Outbox, Stage, Transfer, TransferState,
-    Via, index,
+    Done, End, Keys, Lane, LaneState, MAX_NAME, MAX_SOURCE, OfferAnswer, Open, Outbox, Transfer,
+    TransferState, Via, index,
 };
 use super::{DAMAGED, IDLE_MS, MIN_FRAME, NO_SUCH_RECORDING};
 use crate::Secret;
@@ -99,35 +99,27 @@ impl Machine<'_> {
             TransferState::Wanted => Some(wanted.number),
             _ => return Err(OfferError::Busy),
         };
-        let name = heapless::String::try_from(offer.name)
-            .ok()
-            .filter(|name| is_component(name) && (wanted.name().is_empty() || wanted.name() == name));
-        let name = name.ok_or(OfferError::Name)?;
-        let source = heapless::Vec::from_slice(offer.source)
-            .ok()
-            .filter(|source| source.is_empty() || source.len() >= 8)
-            .ok_or(OfferError::Source)?;
+        let fits = wanted.name().is_empty() || wanted.name() == offer.name;
+        if !fits || !is_component(offer.name) || offer.name.len() > MAX_NAME {
+            return Err(OfferError::Name);
+        }
+        if !is_source(offer.source) {
+            return Err(OfferError::Source);
+        }
         let route = if tunnel { offer.route.tunnelled() } else { offer.route };
         if route.sealed.is_none() && route.rest.is_none() {
             return Err(OfferError::NoLane);
         }
-        open.transfer = Transfer {
-            state: TransferState::Offering,
-            sending: true,
-            number,
-            fetch,
-            source,
-            size: offer.size,
-            hash: offer.hash,
-            stage: Stage::Offer(name),
-            ..Transfer::NONE
-        };
+        open.transfer.begin(TransferState::Offering, number, offer.name);
+        open.transfer.describe(offer.source, offer.size, offer.hash);
+        open.transfer.sending = true;
+        open.transfer.fetch = fetch;
         let fits = self.offer_fits(at);
         let session = &mut self.sessions[at];
         session.deadline = now + IDLE_MS;
         let open = session.open_mut().ok_or(OfferError::NotOpen)?;
         if !fits {
-            open.transfer = Transfer::NONE;
+            open.transfer.reset();
             // Whoever asked for it hears that it doesn't come.
             open.outbox.answer = fetch.map(|transaction| OfferAnswer::Refuse {
                 transaction,
@@ -180,7 +172,7 @@ impl Machine<'_> {
             self.not_collected(usize::from(id.index), shown(cause), now);
             return Ok(());
         }
-        let transaction = core::mem::replace(&mut open.transfer, Transfer::NONE).number;
+        let transaction = open.transfer.reset();
         open.outbox.answer = Some(OfferAnswer::Refuse { transaction, cause: shown(cause) });
         Ok(())
     }
@@ -201,7 +193,7 @@ impl Machine<'_> {
             }
             return Ok(());
         }
-        let transaction = core::mem::replace(&mut open.transfer, Transfer::NONE).number;
+        let transaction = open.transfer.reset();
         open.outbox.done = Some(Done { complete: stored.is_ok(), transaction, cause });
         self.close_lanes(usize::from(id.index));
         Ok(())
@@ -251,7 +243,8 @@ impl Machine<'_> {
         let session = &mut self.sessions[at];
         session.deadline = now + IDLE_MS;
         let Some(Open { transfer, outbox, .. }) = session.open_mut() else { return };
-        let Transfer { state, number: transaction, fetch, .. } = core::mem::replace(transfer, Transfer::NONE);
+        let (state, fetch) = (transfer.state, transfer.fetch);
+        let transaction = transfer.reset();
         let cause = shown(cause);
         if core::mem::take(&mut outbox.offer) {
             // The other end has not heard of it, and awaits nothing unless it has asked for it.
@@ -298,15 +291,14 @@ impl Machine<'_> {
         let peer = session.grant.peer.as_ref().map_or("", |peer| peer.as_str());
         let parties = if session.grant.caller { (own, peer) } else { (peer, own) };
         let (Some(number), Some(name)) = (offer.transaction, offer.name) else { return false };
-        let Ok(name) = heapless::String::try_from(name) else { return false };
-        if (offer.caller, offer.callee) != parties {
+        if name.len() > MAX_NAME || (offer.caller, offer.callee) != parties {
             return false;
         }
         let Some(Open { transfer, outbox, .. }) = session.open_mut() else { return false };
         let fetched = transfer.state == TransferState::Fetching
             && !outbox.offer
             && offer.fetch == Some(transfer.number);
-        if fetched && !transfer.name().is_empty() && transfer.name() != name.as_str() {
+        if fetched && !transfer.name().is_empty() && transfer.name() != name {
             return false;
         }
         if !fetched && (offer.fetch.is_some() || is_taken(transfer, outbox)) {
@@ -314,18 +306,11 @@ impl Machine<'_> {
             outbox.refuse_other = Some(number);
             return true;
         }
-        let source = offer.source.clone().unwrap_or_default();
-        *transfer = Transfer {
-            state: TransferState::Offered,
-            number,
-            fetch: offer.fetch,
-            source: source.clone(),
-            size: offer.size,
-            hash: offer.hash,
-            stage: Stage::Offer(name),
-            ..Transfer::NONE
-        };
-        self.replace_half_open(at, &source);
+        let source = offer.source.as_deref().unwrap_or_default();
+        transfer.begin(TransferState::Offered, number, name);
+        transfer.describe(source, offer.size, offer.hash);
+        transfer.fetch = offer.fetch;
+        self.replace_half_open(at, source);
         self.core.emit(Event::Offered { session: id });
         true
     }
@@ -362,7 +347,7 @@ impl Machine<'_> {
                 _ if fetching => TransferFailure::FetchRefused,
                 _ => TransferFailure::RefusedByReceiver,
             };
-            *transfer = Transfer::NONE;
+            transfer.reset();
             self.close_lanes(at);
             let session = self.id(at);
             self.core.emit(Event::TransferFailed { session, failure });
@@ -495,7 +480,7 @@ impl Machine<'_> {
         if done.complete && transfer.state != TransferState::Finishing {
             return false;
         }
-        *transfer = Transfer::NONE;
+        transfer.reset();
         *outbox = Outbox { refuse_other: outbox.refuse_other, ..Default::default() };
         self.close_lanes(at);
         let session = self.id(at);
@@ -541,6 +526,11 @@ impl Machine<'_> {
 /// Whether there is no room for another transfer yet, nor for the answer to it.
 fn is_taken(transfer: &Transfer, outbox: &Outbox) -> bool {
     transfer.state != TransferState::None || outbox.done.is_some() || outbox.answer.is_some()
+}
+
+/// Whether it can name a source's state; nothing: the source has no name.
+pub(super) fn is_source(source: &[u8]) -> bool {
+    source.is_empty() || (8..=MAX_SOURCE).contains(&source.len())
 }
 
 /// Whether it can be a recording's name.

@@ -50,19 +50,15 @@ impl Machine<'_> {
         self.start_collecting(now);
         let Some(outgoing) = self.next_for_broker() else { return Ok(0) };
         let transaction = self.core.next_transaction();
-        let Secure::Transport(mut transport, asked) =
-            core::mem::replace(&mut self.core.control.secure, Secure::None)
-        else {
-            return Ok(0);
-        };
-        let result = self.encode_for_broker(outgoing, transaction, &transport, out);
+        let Secure::Transport(transport, _) = &self.core.control.secure else { return Ok(0) };
+        let result = self.encode_for_broker(outgoing, transaction, transport.max_payload(), out);
         if result.is_err() {
             // What there was room for must not stay there in clear.
             out.fill(0);
         }
+        let Secure::Transport(transport, _) = &mut self.core.control.secure else { return Ok(0) };
         let result =
             result.and_then(|length| transport.seal_in_place(out, length).map_err(TransmitError::of_seal));
-        self.core.control.secure = Secure::Transport(transport, asked);
         if let (Outgoing::Register, Err(TransmitError::TextTooLong)) = (outgoing, result) {
             // It won't get shorter by itself: a person has to strike entries off.
             self.core.book.refuse();
@@ -120,10 +116,9 @@ impl Machine<'_> {
         &mut self,
         outgoing: Outgoing,
         transaction: u32,
-        transport: &Transport,
+        max: usize,
         out: &mut [u8],
     ) -> Result<usize, TransmitError> {
-        let max = transport.max_payload();
         let room = Transport::text_room(out, max);
         let transaction = Some(transaction);
         if let Outgoing::Register = outgoing {

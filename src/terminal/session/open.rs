@@ -250,20 +250,50 @@ impl Lane {
 }
 
 impl Transfer {
-    pub(in crate::terminal) const NONE: Self = Self {
-        state: TransferState::None,
-        sending: false,
-        number: 0,
-        fetch: None,
-        source: Source::new(),
-        size: 0,
-        hash: false,
-        frame: 0,
-        offset: 0,
-        segment: None,
-        end: None,
-        stage: Stage::Offer(String::new()),
-    };
+    // Made by code, and set where they lie: a constant would be hundreds of zeros in flash, and what is handed about by value costs code and stack.
+
+    fn new() -> Self {
+        Self {
+            state: TransferState::None,
+            sending: false,
+            number: 0,
+            fetch: None,
+            source: Source::new(),
+            size: 0,
+            hash: false,
+            frame: 0,
+            offset: 0,
+            segment: None,
+            end: None,
+            stage: Stage::Offer(String::new()),
+        }
+    }
+
+    /// Forgets all of it; gives the number that it had.
+    #[inline(never)]
+    pub(in crate::terminal) fn reset(&mut self) -> u32 {
+        let number = self.number;
+        *self = Self::new();
+        number
+    }
+
+    /// Puts another in its place, with a name of at most [`MAX_NAME`] bytes.
+    #[inline(never)]
+    pub(in crate::terminal) fn begin(&mut self, state: TransferState, number: u32, name: &str) {
+        self.reset();
+        self.state = state;
+        self.number = number;
+        if let Stage::Offer(place) = &mut self.stage {
+            let _ = place.push_str(name);
+        }
+    }
+
+    /// What it is of. The source's name is at most [`MAX_SOURCE`] bytes.
+    pub(in crate::terminal) fn describe(&mut self, source: &[u8], size: u64, hash: bool) {
+        let _ = self.source.extend_from_slice(source);
+        self.size = size;
+        self.hash = hash;
+    }
 
     /// The recording's name, until the transfer is accepted.
     pub(in crate::terminal) fn name(&self) -> &str {
@@ -298,7 +328,7 @@ impl Transfer {
 
 impl Open {
     pub(in crate::terminal) fn new(via: Via) -> Self {
-        Self { via, outbox: Outbox::default(), transfer: Transfer::NONE, lanes: [Lane::UNUSED; 2] }
+        Self { via, outbox: Outbox::default(), transfer: Transfer::new(), lanes: [Lane::UNUSED; 2] }
     }
 
     /// The peer link's.

@@ -5,7 +5,7 @@ use crate::message;
 use crate::terminal::IDLE_MS;
 use crate::terminal::event::{Event, SessionId};
 use crate::terminal::machine::Machine;
-use crate::terminal::session::{MAX_NAME, OfferAnswer, Open, Stage, Transfer, TransferState};
+use crate::terminal::session::{MAX_NAME, OfferAnswer, Open, TransferState};
 use thiserror::Error;
 
 /// What the other end asks for.
@@ -48,16 +48,14 @@ impl Machine<'_> {
         if open.transfer.state != TransferState::None {
             return Err(FetchError::Busy);
         }
-        if name.is_some_and(|name| !is_component(name)) {
+        if name.is_some_and(|name| !is_component(name) || name.len() > MAX_NAME) {
             return Err(FetchError::Name);
         }
-        let name = heapless::String::try_from(name.unwrap_or_default()).map_err(|_| FetchError::Name)?;
-        open.transfer =
-            Transfer { state: TransferState::Fetching, number, stage: Stage::Offer(name), ..Transfer::NONE };
+        open.transfer.begin(TransferState::Fetching, number, name.unwrap_or_default());
         open.outbox.offer = true;
         if !self.offer_fits(at) {
             if let Some(Open { transfer, outbox, .. }) = self.sessions[at].open_mut() {
-                *transfer = Transfer::NONE;
+                transfer.reset();
                 outbox.offer = false;
             }
             return Err(FetchError::Name);
@@ -67,21 +65,18 @@ impl Machine<'_> {
     }
 
     /// FETCH from the other end. Nobody gets anything unless the application shares.
-    #[inline(never)] // its name must not lie on the stack beside an offer's
     pub(super) fn wanted(&mut self, at: usize, fetch: &message::Fetch<'_>) -> bool {
         let (session, share) = (self.id(at), self.core.share);
         let Some(number) = fetch.transaction else { return false };
-        let Ok(name) = heapless::String::try_from(fetch.name.unwrap_or_default()) else { return false };
+        let name = fetch.name.unwrap_or_default();
+        if name.len() > MAX_NAME {
+            return false;
+        }
         let Some(Open { transfer, outbox, .. }) = self.sessions[at].open_mut() else { return false };
         if is_taken(transfer, outbox) {
             outbox.refuse_other = Some(number);
         } else if share {
-            *transfer = Transfer {
-                state: TransferState::Wanted,
-                number,
-                stage: Stage::Offer(name),
-                ..Transfer::NONE
-            };
+            transfer.begin(TransferState::Wanted, number, name);
             self.core.emit(Event::Wanted { session });
         } else {
             outbox.answer = Some(OfferAnswer::Refuse { transaction: number, cause: "nothing is shared" });
