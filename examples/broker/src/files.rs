@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
+/// Written to see whether the disk takes anything. Like every file here that is no deposit's, it is removed at the start.
+const PROBE: &str = "probe";
+
 /// What the thread is to do, in this order.
 pub(crate) enum Work {
     /// A lane brings what comes behind `start` bytes.
@@ -42,12 +45,26 @@ pub(crate) enum Work {
     Remove {
         deposit: DepositId,
     },
+    /// Whether the disk takes anything again, and what could not be removed can be now.
+    Probe,
 }
 
 /// What is done.
 pub(crate) enum Done {
-    Written { lane: ConnectionId, length: usize },
-    Synced { request: RequestId, operation: StoreOperation, durable: bool },
+    Written {
+        lane: ConnectionId,
+        length: usize,
+    },
+    Synced {
+        request: RequestId,
+        operation: StoreOperation,
+        durable: bool,
+    },
+    /// A file is still there.
+    NotRemoved,
+    Probed {
+        works: bool,
+    },
 }
 
 /// The thread, and what it is asked and answers.
@@ -75,7 +92,7 @@ impl Files {
         sync_folder(folder.path()).map_err(Error::file("sync", folder.path()))?;
         let (work, asked) = channel();
         let (told, done) = channel();
-        let mut keeper = Keeper { folder: path.clone(), open: HashMap::new() };
+        let mut keeper = Keeper { folder: path.clone(), open: HashMap::new(), remaining: Vec::new() };
         let thread = std::thread::Builder::new().name("deposits".into()).spawn(move || {
             while let Ok(work) = asked.recv() {
                 if let Some(done) = keeper.perform(work) {
@@ -110,6 +127,7 @@ impl Files {
                 match &done {
                     Done::Written { length, .. } => self.unwritten -= length,
                     Done::Synced { .. } => self.syncing -= 1,
+                    Done::NotRemoved | Done::Probed { .. } => {}
                 }
                 Ok(Some(done))
             }
@@ -147,6 +165,8 @@ impl Drop for Files {
 struct Keeper {
     folder: PathBuf,
     open: HashMap<DepositId, Open>,
+    /// Files that the index has forgotten and the disk did not let go.
+    remaining: Vec<DepositId>,
 }
 
 struct Open {
@@ -187,13 +207,30 @@ impl Keeper {
             }
             Work::Remove { deposit } => {
                 self.open.remove(&deposit);
-                match std::fs::remove_file(self.folder.join(name(&deposit))) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => failed(&deposit, &error),
-                    _ => {}
-                }
-                None
+                let error = self.remove(&deposit).err()?;
+                failed(&deposit, &error);
+                self.remaining.push(deposit);
+                Some(Done::NotRemoved)
             }
+            Work::Probe => Some(Done::Probed { works: self.probe().is_ok() }),
         }
+    }
+
+    fn remove(&self, deposit: &DepositId) -> io::Result<()> {
+        remove(&self.folder.join(name(deposit)))
+    }
+
+    fn probe(&mut self) -> io::Result<()> {
+        let path = self.folder.join(PROBE);
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(&[0; 4096])?;
+        file.sync_all()?;
+        remove(&path)?;
+        while let Some(deposit) = self.remaining.last() {
+            self.remove(deposit)?;
+            self.remaining.pop();
+        }
+        Ok(())
     }
 
     fn file(&self, deposit: &DepositId, start: u64) -> io::Result<File> {
@@ -224,6 +261,13 @@ impl Keeper {
             open.new = false;
         }
         Ok(())
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -100,8 +100,9 @@ pub(crate) struct Metrics {
     carried: Counter,
     /// Bytes of the lanes that have ended.
     carried_before: u64,
-    /// Whether the store did the last thing that it was asked.
+    /// Whether the store and the deposits' files took the last thing that they were given.
     store_works: bool,
+    pub(crate) files_work: bool,
 }
 
 impl Metrics {
@@ -134,6 +135,7 @@ impl Metrics {
             carried,
             carried_before: 0,
             store_works: true,
+            files_work: true,
         }
     }
 
@@ -146,7 +148,12 @@ impl Metrics {
     }
 
     pub(crate) fn stored(&mut self, outcome: Stored) {
-        self.store_works = outcome != Stored::Failed;
+        match outcome {
+            Stored::Done => self.store_works = true,
+            Stored::Failed => self.store_works = false,
+            // Nothing was written.
+            Stored::Refused => {}
+        }
     }
 
     pub(crate) fn store_works(&self) -> bool {

@@ -250,6 +250,8 @@ impl Server {
             Some("stopping")
         } else if !self.metrics.store_works() {
             Some("the store does not write: check that the disk has room")
+        } else if !self.metrics.files_work {
+            Some("the deposits' files are not written: check that the disk has room")
         } else if self.worker.is_behind() {
             Some("the store does not keep up")
         } else {

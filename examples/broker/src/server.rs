@@ -48,10 +48,15 @@ const OTHER_FILES: u64 = 64;
 /// A starting broker waits so long for an operator's command that is at the store.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often a disk that failed is tried.
+const PROBE_MS: u64 = 1_000;
+
 /// Who waits for an outcome of the store.
 pub(crate) enum Asker {
     Terminal(RequestId),
     Operator(ConnectionId, Command),
+    /// The server, whether the store writes again.
+    Probe,
 }
 
 /// What a connection is.
@@ -112,6 +117,8 @@ pub struct Server {
     pub(crate) max_connections: usize,
     grace: Duration,
     pub(crate) accept_again: Option<u64>,
+    /// When to try a disk that has failed.
+    probe_at: Option<u64>,
     next: ConnectionId,
     started: Instant,
     pub(crate) folder: Folder,
@@ -249,6 +256,7 @@ impl Server {
             max_connections,
             grace: options.grace,
             accept_again: None,
+            probe_at: None,
             next: FIRST_CONNECTION,
             started: Instant::now(),
             folder,
@@ -350,7 +358,16 @@ impl Server {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         let rested = self.resting.first().map(|(at, _)| *at);
         let minute = self.pages.as_ref().map(|_| self.history.due());
-        let due = [self.broker.poll_timeout(), behind, deadline, rested, minute, self.accept_again, end];
+        let due = [
+            self.broker.poll_timeout(),
+            behind,
+            deadline,
+            rested,
+            minute,
+            self.accept_again,
+            self.probe_at,
+            end,
+        ];
         let due = due.into_iter().flatten().min()?;
         // The poll counts in whole milliseconds as well: one more, lest it wakes just before.
         Some(Duration::from_millis(due.saturating_sub(now).saturating_add(1)))
@@ -482,7 +499,16 @@ impl Server {
             match done {
                 Done::Written { lane, length } => self.written(lane, length),
                 Done::Synced { request, operation, durable: true } => self.store(request, operation),
-                Done::Synced { request, .. } => self.broker.stored(request, Stored::Failed, now),
+                Done::Synced { request, .. } => {
+                    self.disk_failed(now);
+                    self.metrics.files_work = false;
+                    self.broker.stored(request, Stored::Failed, now);
+                }
+                Done::NotRemoved | Done::Probed { works: false } => {
+                    self.disk_failed(now);
+                    self.metrics.files_work = false;
+                }
+                Done::Probed { works: true } => self.metrics.files_work = true,
             }
             self.obey();
         }
@@ -497,9 +523,13 @@ impl Server {
             let outcome = outcome.map_err(gone)?;
             if let Some((_, _, stored)) = &outcome {
                 self.metrics.stored(*stored);
+                if *stored == Stored::Failed {
+                    self.disk_failed(now);
+                }
             }
             match outcome {
                 None => return Ok(()),
+                Some((Asker::Probe, ..)) => {}
                 Some((Asker::Terminal(request), operation, stored)) => {
                     if let (Operation::Terminal(StoreOperation::EndDeposit { deposit, .. }), Stored::Done) =
                         (operation, stored)
@@ -523,7 +553,25 @@ impl Server {
         }
     }
 
+    fn disk_failed(&mut self, now: u64) {
+        self.probe_at.get_or_insert(now.saturating_add(PROBE_MS));
+    }
+
+    /// Whoever is told that this broker is not ready may stay away: it finds out by itself that the disk is written again.
+    fn probe(&mut self, now: u64) {
+        self.probe_at = None;
+        if !self.metrics.files_work {
+            self.files.submit(Work::Probe);
+        }
+        if !self.metrics.store_works() && self.worker.submit(Asker::Probe, Operation::Touch).is_err() {
+            self.disk_failed(now);
+        }
+    }
+
     fn look_after(&mut self, now: u64) {
+        if self.probe_at.is_some_and(|at| at <= now) {
+            self.probe(now);
+        }
         if self.pages.is_some() {
             self.note_minute(now);
         }

@@ -65,6 +65,8 @@ pub enum Operation {
         /// It may look like another name (V4).
         allow_look_alike: bool,
     },
+    /// Changes nothing, but is on disk when it is done: that the store can be written again.
+    Touch,
     /// The operator takes key, ticket, list and address away. Refused if the identifier has neither key nor ticket.
     Revoke {
         /// Whose.

@@ -268,6 +268,8 @@ fn perform(
             let insert = "INSERT OR REPLACE INTO tickets (identifier, digest, expires) VALUES (?1, ?2, ?3)";
             execute(transaction, insert, saved)?;
         }
+        // The same number again, which SQLite writes all the same.
+        Operation::Touch => transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?,
         Operation::Revoke { identifier } => {
             let named = params![&**identifier];
             let tickets = execute(transaction, "DELETE FROM tickets WHERE identifier = ?1", named)?;

@@ -2,7 +2,7 @@
 
 #[path = "../../../../tests/broker/parts.rs"]
 #[allow(dead_code)]
-mod parts;
+pub(crate) mod parts;
 
 use crate::support::*;
 use base64ct::{Base64, Encoding};
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const BIG: Cut = Cut { part: 1 << 20, frame: 60_000, ..CUT };
+pub(crate) const BIG: Cut = Cut { part: 1 << 20, frame: 60_000, ..CUT };
 
 /// A link that knows deposits, and what has come with its welcome.
-fn hello(served: &Served, identifier: &str, key: u8, lines: &str) -> Terminal {
+pub(crate) fn hello(served: &Served, identifier: &str, key: u8, lines: &str) -> Terminal {
     let mut terminal = Terminal::dial(served.address, &served.key, key);
     let answer = terminal.ask(&format!("HELLO\nIdentifier:{identifier}\n{lines}Frame:65536\n"));
     assert!(answer.starts_with("NOTIFY\nStatus:200 "), "{answer}");
@@ -24,14 +24,14 @@ fn hello(served: &Served, identifier: &str, key: u8, lines: &str) -> Terminal {
 }
 
 /// Enrols alice and bob, who permits her, knows deposits and has gone.
-fn prepare(served: &Served, data: &Path) {
+pub(crate) fn prepare(served: &Served, data: &Path) {
     drop(served.enrol(data, "alice", 1));
     permit(&mut served.enrol(data, "bob", 2));
     drop(hello(served, "bob", 2, "Listen:1\n"));
 }
 
 /// Asks until the broker has noticed that bob has gone, and says yes.
-fn ask(alice: &mut Terminal, size: usize, source: u8) -> String {
+pub(crate) fn ask(alice: &mut Terminal, size: usize, source: u8) -> String {
     loop {
         alice.send("QUERY\nIdentifier:alice\nCallee:bob\n");
         let question = alice.text();
@@ -44,11 +44,11 @@ fn ask(alice: &mut Terminal, size: usize, source: u8) -> String {
     alice.ask(&format!("DEPOSIT\nCaller:alice\nCallee:bob\nSize:{size}\nSource:{source}\n"))
 }
 
-fn id_of(text: &str) -> DepositId {
+pub(crate) fn id_of(text: &str) -> DepositId {
     Base64::decode_vec(value(text, "Deposit")).unwrap().try_into().unwrap()
 }
 
-fn upload(served: &Served, token: &str, bytes: &[u8]) -> std::net::TcpStream {
+pub(crate) fn upload(served: &Served, token: &str, bytes: &[u8]) -> std::net::TcpStream {
     let mut lane = connect(served.address);
     lane.write_all(&opening(token)).unwrap();
     lane.write_all(bytes).unwrap();
@@ -56,7 +56,12 @@ fn upload(served: &Served, token: &str, bytes: &[u8]) -> std::net::TcpStream {
 }
 
 /// Uploads it whole, part by part as they are kept; gives the bytes as they are to lie on the disk.
-fn deposit(served: &Served, alice: &mut Terminal, data: &[u8], source: u8) -> (DepositId, Vec<u8>) {
+pub(crate) fn deposit(
+    served: &Served,
+    alice: &mut Terminal,
+    data: &[u8],
+    source: u8,
+) -> (DepositId, Vec<u8>) {
     let told = ask(alice, data.len(), source);
     let id = id_of(&told);
     let all = parts(id, data, 0, 0, BIG);
@@ -69,12 +74,17 @@ fn deposit(served: &Served, alice: &mut Terminal, data: &[u8], source: u8) -> (D
     (id, all.concat())
 }
 
-fn file(data: &Path, id: DepositId) -> PathBuf {
+pub(crate) fn file(data: &Path, id: DepositId) -> PathBuf {
     data.join("deposits").join(id.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// A lane of bob's for what is behind `offset`.
-fn collect(served: &Served, bob: &mut Terminal, id: DepositId, offset: usize) -> std::net::TcpStream {
+pub(crate) fn collect(
+    served: &Served,
+    bob: &mut Terminal,
+    id: DepositId,
+    offset: usize,
+) -> std::net::TcpStream {
     let id = Base64::encode_string(&id);
     let answer = bob.ask(&format!("COLLECT\nCaller:alice\nCallee:bob\nDeposit:{id}\nOffset:{offset}\n"));
     assert!(answer.starts_with("NOTIFY\nTransfer Accepted.\n"), "{answer}");

@@ -3,6 +3,7 @@
 
 mod care;
 mod deposits;
+mod disk;
 mod groups;
 mod hostile;
 mod migrate;

@@ -20,7 +20,7 @@ fn answer(address: SocketAddr, request: &str) -> String {
 }
 
 /// The answer's body, which is as long as it says.
-fn get(address: SocketAddr, path: &str, status: &str) -> String {
+pub(crate) fn get(address: SocketAddr, path: &str, status: &str) -> String {
     let text = answer(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"));
     assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
