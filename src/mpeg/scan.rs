@@ -30,17 +30,18 @@ fn vectors(_: &[u8]) -> Option<Option<usize>> {
 /// Offset of the first 00 00 01 in `bytes` at or after `from`.
 #[inline]
 pub(super) fn prefix(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut rest = bytes.get(from..)?;
+    let rest = bytes.get(from..)?;
     if let Some(found) = vectors(rest) {
         return found.map(|found| from + found);
     }
     // The third byte decides how far to go: only a 1 can end a prefix here, only a 0 can be part of one further on.
-    while let [first, second, third, after @ ..] = rest {
-        match third {
-            2.. => rest = after,
-            1 if *first == 0 && *second == 0 => return Some(bytes.len() - rest.len()),
-            1 => rest = after,
-            0 => rest = &rest[1..],
+    let mut third = from + 2;
+    while let Some(byte) = bytes.get(third) {
+        match byte {
+            2.. => third += 3,
+            1 if bytes.get(third - 2..third) == Some(&[0, 0]) => return Some(third - 2),
+            1 => third += 3,
+            0 => third += 1,
         }
     }
     None
