@@ -40,6 +40,16 @@ fn is_clear(part: Part) -> bool {
     part.class(Selection::IntraBlocks, false) == Class::Rest
 }
 
+/// Which bytes of a file of this length are in clear after what has hit it.
+fn seen(length: usize, damaged: &[damage::Hit]) -> Vec<bool> {
+    let now: Vec<u8> = damaged.iter().map(|&(byte, ..)| byte).collect();
+    let mut clear = vec![false; length];
+    for (&(_, at, _), part) in damaged.iter().zip(parts(&now)) {
+        clear[at] |= is_clear(part);
+    }
+    clear
+}
+
 /// Splits and merges.
 fn there_and_back(data: &[u8], piece: usize) -> Vec<u8> {
     let segments = split::segments(data, Selection::IntraBlocks, || piece).0;
@@ -171,11 +181,7 @@ fn intra_blocks_are_never_in_clear_after_damage() {
         }
         let damaged = damage::damage(random, &data, size, 5);
         let arrived = damage::arrived(data.len(), &damaged);
-        let now: Vec<u8> = damaged.iter().map(|&(byte, ..)| byte).collect();
-        let mut clear = vec![false; data.len()];
-        for (&(_, at, _), part) in damaged.iter().zip(parts(&now)) {
-            clear[at] |= is_clear(part);
-        }
+        let clear = seen(data.len(), &damaged);
         for (slice, intra) in &stream.slices {
             let in_clear = slice.clone().filter(|&at| clear[places[at]]).count();
             if !intra {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::damage::{self, Arrived};
 use super::streams::{self, FRAME, Mux, PMT, Random, Syntax, VIDEO};
 use super::writer::{self, Stream};
-use super::{is_clear, parts, parts_by, plain, there_and_back};
+use super::{parts, parts_by, plain, seen, there_and_back};
 
 /// Far from [`VIDEO`]: no single bit makes the one the other.
 const SECOND: u16 = 0x1e3;
@@ -146,11 +146,7 @@ fn intra_blocks_of_two_videos_are_never_in_clear_after_damage() {
         }
         let damaged = damage::damage(random, &data, size, 5);
         let arrived = damage::arrived(data.len(), &damaged);
-        let now: Vec<u8> = damaged.iter().map(|&(byte, ..)| byte).collect();
-        let mut clear = vec![false; data.len()];
-        for (&(_, at, _), part) in damaged.iter().zip(parts(&now)) {
-            clear[at] |= is_clear(part);
-        }
+        let clear = seen(data.len(), &damaged);
         for (stream, places) in both.iter().zip(&places) {
             for (slice, intra) in &stream.slices {
                 let in_clear = slice.clone().filter(|&at| clear[places[at]]).count();

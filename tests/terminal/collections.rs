@@ -44,12 +44,7 @@ fn half_collected(world: &mut World, least: usize) -> Vec<u8> {
             assert_eq!(failures(world, 1), [TransferFailure::LaneLost]);
             return received.clone();
         }
-        if !world.step() {
-            // The control link comes back.
-            world.now += 1_500;
-            let now = world.now;
-            world.nodes[1].terminal.handle_timeout(now);
-        }
+        go_on(world);
     }
     panic!("{:?}", world.events(1));
 }
@@ -495,17 +490,22 @@ fn blob(world: &mut World) -> Vec<u8> {
     out
 }
 
+/// A step, or the time until the control link comes back.
+fn go_on(world: &mut World) {
+    if !world.step() {
+        world.now += 1_500;
+        let now = world.now;
+        world.nodes[1].terminal.handle_timeout(now);
+    }
+}
+
 /// Steps until something is being collected.
 fn collecting(world: &mut World) {
     for _ in 0..10_000 {
         if world.nodes[1].received.values().any(|data| !data.is_empty()) {
             return;
         }
-        if !world.step() {
-            world.now += 1_500;
-            let now = world.now;
-            world.nodes[1].terminal.handle_timeout(now);
-        }
+        go_on(world);
     }
     panic!("{:?}", world.events(1));
 }

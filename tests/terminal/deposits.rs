@@ -345,6 +345,10 @@ proptest! {
         world.nodes[1].terminal.set_load(100);
         let callee = world.nodes[1].identifier.clone();
         for (steps, what) in breaks {
+            // A callee that has restarted knows of no load and may have collected it: sent again it would be another deposit.
+            if !world.nodes[1].arrived.is_empty() {
+                break;
+            }
             let now = world.now;
             let _ = world.nodes[0].terminal.call(&callee, now);
             for _ in 0..steps {
