@@ -138,7 +138,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A sequence parameter set of H.264. `fields`: pictures may be fields.
+/// A sequence parameter set of H.264. `fields`: pictures may be fields (PAFF), and the macroblocks of frames too (MBAFF).
 pub fn avc_sequence(random: &mut Random, fields: bool, frame_number_bits: u32) -> Vec<u8> {
     let high = random.one_in(2);
     let mut bits = Bits::default().put(if high { 100 } else { 77 }, 8).put(0, 8).put(40, 8).number(0);

@@ -94,6 +94,31 @@ fn v10b_fields_of_h264_complete_the_frame_of_an_i_field() {
 }
 
 #[test]
+fn v10b_frames_of_pairs_of_macroblocks_are_one_picture_in_h264() {
+    use Part::{Bidirectional as B, Intra as I, Predicted as P, SecondField as S};
+    // MBAFF: slices count pairs of macroblocks, which may be of fields; their frame is one picture.
+    let sequence = unit(&[0x67], &nal::avc_sequence(&mut Random(9), true, 7));
+    let set = unit(&[0x68], &Bits::default().number(0).number(0).put(5, 4).bytes());
+    let picture = |header: u8, kind: u32, bottom: Option<bool>| {
+        let slices = [0, 20, 40].map(|pair| {
+            let bits = Bits::default().number(pair).number(kind).number(0);
+            let bits = nal::avc_structure(bits, true, 7, bottom);
+            unit(&[header], &[bits.bytes(), vec![0x5a; 40]].concat())
+        });
+        slices.concat()
+    };
+    let frames = [(0x65, 7), (0x01, 1), (0x41, 0), (0x41, 2), (0x41, 0), (0x01, 6)];
+    let frames = frames.map(|(header, kind)| picture(header, kind, None)).concat();
+    // Pairs of fields in between, as interlaced recordings mix them.
+    let fields = [picture(0x41, 2, Some(false)), picture(0x41, 0, Some(true)), picture(0x41, 0, None)];
+    let data = [sequence, set, frames, fields.concat()].concat();
+    let (said, splitter) = parts_by(&data, || data.len());
+    assert_eq!(order(&said), [I, B, P, I, P, B, I, S, P]);
+    let counts = splitter.counts();
+    assert_eq!((counts.i, counts.p, counts.b), (3, 4, 2));
+}
+
+#[test]
 fn v10b_fields_are_pictures_of_their_own_in_h264() {
     // An I-field, a P-field; each begins with macroblock 0.
     let data = [sets(), slice(0x65, 0, I, 0), slice(0x61, 0, P, 0), slice(0x61, 30, P, 0)].concat();
