@@ -44,8 +44,8 @@ pub(super) fn probe(window: &[u8], first: bool, last: bool) -> Probe {
     if first && ps::video_header(window).is_some() {
         return Probe::Ps { skip: 0, packs: true };
     }
-    let mut from = 0;
-    while let Some(at) = scan::prefix(window, from).filter(|&at| at < STRETCH) {
+    let (search, mut from) = (scan::Search::new(), 0);
+    while let Some(at) = search.prefix(window, from).filter(|&at| at < STRETCH) {
         let rest = window.get(at..).unwrap_or_default();
         if ps::pack_header(rest).is_some() {
             return Probe::Ps { skip: at, packs: true };
@@ -64,8 +64,8 @@ pub(super) fn probe(window: &[u8], first: bool, last: bool) -> Probe {
 /// How a stream is coded, as [`super::video::Video::new`] takes it, if one of the headers in `bytes` says so.
 #[cfg(feature = "nal")]
 pub(super) fn coding(bytes: &[u8]) -> Option<Option<Codec>> {
-    let mut from = 0;
-    while let Some(at) = scan::prefix(bytes, from) {
+    let (search, mut from) = (scan::Search::new(), 0);
+    while let Some(at) = search.prefix(bytes, from) {
         let rest = bytes.get(at..).unwrap_or_default();
         if es::begins(rest) {
             return Some(None);
@@ -115,7 +115,7 @@ fn parameter_set(bytes: &[u8]) -> Option<Codec> {
         [0, 0, 1, 0x27 | 0x47 | 0x67, profile, constraints, 9..=62, ref rest @ ..]
             if PROFILES.contains(&profile) && constraints & 3 == 0 =>
         {
-            let next = scan::prefix(rest.get(..300).unwrap_or(rest), 0)?;
+            let next = scan::Search::new().prefix(rest.get(..300).unwrap_or(rest), 0)?;
             matches!(rest.get(next + 3), Some(0x28 | 0x48 | 0x68)).then_some(Codec::H264)
         }
         [0, 0, 1, 0x40, 0x01, _, _, 0xff, 0xff, ..] => Some(Codec::Hevc),

@@ -121,8 +121,8 @@ pub(super) trait Layer {
         if let Some(fed) = self.gather(id, bytes, backlog, found) {
             return fed;
         }
-        let mut from = 0;
-        while let Some(at) = scan::prefix(bytes, from) {
+        let (search, mut from) = (scan::Search::new(), 0);
+        while let Some(at) = search.prefix(bytes, from) {
             let Some(&code) = bytes.get(at + 3) else { break };
             if self.goes_on(code) {
                 from = at + 4;
@@ -152,11 +152,11 @@ pub(super) trait Layer {
     #[inline]
     fn goes_through(&mut self, bytes: &[u8]) -> bool {
         let row = self.row();
-        let mut from = 0;
         if *self.held() > 0 || !self.is_inside() {
             return false;
         }
-        while let Some(at) = scan::prefix(bytes, from) {
+        let (search, mut from) = (scan::Search::new(), 0);
+        while let Some(at) = search.prefix(bytes, from) {
             if !bytes.get(at + 3).is_some_and(|&code| self.goes_on(code)) {
                 self.set_row(row);
                 return false;

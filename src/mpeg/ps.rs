@@ -226,8 +226,8 @@ impl Ps {
             Payload::Undecided => Tag::Is(Part::Undecided),
             _ => Tag::Is(Part::NotVideo),
         };
-        let mut from = 0;
-        while let Some(at) = scan::prefix(bytes, from) {
+        let (search, mut from) = (scan::Search::new(), 0);
+        while let Some(at) = search.prefix(bytes, from) {
             let rest = fresh.get(at..).unwrap_or_default();
             if rest.len() < LOOK_AHEAD && !last {
                 backlog.push(at, tag);
@@ -468,9 +468,10 @@ impl Ps {
             _ if zeros == fresh.len() => zeros,
             _ => {
                 self.lose(backlog);
-                let mut next = scan::prefix(fresh, 1);
+                let search = scan::Search::new();
+                let mut next = search.prefix(fresh, 1);
                 while let Some(at) = next.filter(|at| matches!(fresh.get(at + 3), Some(..SYSTEM))) {
-                    next = scan::prefix(fresh, at + 3);
+                    next = search.prefix(fresh, at + 3);
                 }
                 next.unwrap_or(if last { fresh.len() } else { fresh.len() - scan::tail(fresh) })
             }

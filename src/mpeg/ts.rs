@@ -12,7 +12,7 @@ const SYNC: u8 = 0x47;
 /// Bytes of a PES header up to PES_header_data_length.
 const FIXED: u8 = 9;
 /// Packets looked at together, at most.
-const LONGEST_RUN: usize = 32;
+const LONGEST_RUN: usize = 96;
 
 #[derive(Copy, Clone)]
 struct Stream {
@@ -317,24 +317,24 @@ impl Stream {
     /// Takes the packets after `packet` that are nothing but more of the same picture, and returns their bytes. Their
     /// payloads are searched in one go: that of 184 bytes each would take longer than all else.
     fn run(&mut self, packet: &[u8; PACKET], following: &[u8], size: usize, lead: usize) -> usize {
-        let mut header = [SYNC, packet[1] & 0x1f, packet[2], 0x10 | packet[3] & 15];
+        let header = u32::from_be_bytes([SYNC, packet[1] & 0x1f, packet[2], 0x10]);
         let at = |packet: usize| packet * size + lead;
-        let mut packets = 0;
-        while packets < LONGEST_RUN {
-            header[3] = 0x10 | (header[3] + 1) & 15;
-            let place = at(packets);
-            // The sync bytes before the fourth were looked at with the packet before.
-            if following.get(place..place + 4) != Some(&header)
-                || following.get(place + PACKET - 1).is_none_or(|&byte| byte == 0)
-                || following.get(place + 3 * size) != Some(&SYNC)
-            {
+        let (mut packets, mut counter) = (0_usize, packet[3] & 15);
+        for next in following.chunks_exact(size).take(LONGEST_RUN) {
+            counter = (counter + 1) & 15;
+            let Some(next) = next.get(lead..).and_then(|next| next.first_chunk::<PACKET>()) else { break };
+            let expected = header | u32::from(counter);
+            if u32::from_be_bytes([next[0], next[1], next[2], next[3]]) != expected || next[PACKET - 1] == 0 {
                 break;
             }
             packets += 1;
         }
-        let mut from = 0;
+        // Three packets behind each have to begin with the sync byte: behind the last three these weren't looked at.
+        let sync = |packet: usize| following.get(at(packet)) == Some(&SYNC);
+        packets = (packets.saturating_sub(3)..packets).find(|packet| !sync(packet + 3)).unwrap_or(packets);
+        let (search, mut from) = (scan::Search::new(), 0);
         let (mut row, mut last) = (self.video.row(), 0);
-        while let Some(found) = scan::prefix(following.get(..packets * size).unwrap_or_default(), from) {
+        while let Some(found) = search.prefix(following.get(..packets * size).unwrap_or_default(), from) {
             let (number, offset) = (found / size, (found % size).wrapping_sub(lead));
             if number > last {
                 (row, last) = (self.video.row(), number);
