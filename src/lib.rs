@@ -6,7 +6,7 @@
 
 #[cfg(feature = "broker")]
 extern crate alloc;
-#[cfg(any(test, feature = "std", p2pgate_worlds))]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 mod base64;

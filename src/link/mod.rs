@@ -21,13 +21,15 @@
 
 mod handshake;
 mod keys;
+#[cfg(p2pgate_worlds)]
+mod modelled;
 mod noise;
 mod part;
 mod preamble;
 mod record;
-#[cfg(p2pgate_worlds)]
-mod remembered;
 mod transport;
+#[cfg(not(p2pgate_worlds))]
+mod x25519;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,13 @@
 //! The three Noise primitives over RustCrypto: X25519, AES-256-GCM, SHA-256 (Noise revision 34, section 12).
 
+#[cfg(p2pgate_worlds)]
+use super::modelled::{public_key, shared_secret};
+#[cfg(not(p2pgate_worlds))]
+use super::x25519::{public_key, shared_secret};
 use crate::secret::Secret;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use noise_protocol::{Cipher, DH, HandshakeState, Hash, U8Array};
 use sha2::Digest;
-use x25519_dalek::StaticSecret;
 
 /// A handshake with the suite of both link protocols.
 pub(crate) type Suite = HandshakeState<X25519, AesGcm, Sha256>;
@@ -59,34 +62,12 @@ impl DH for X25519 {
     }
 
     fn pubkey(key: &Self::Key) -> Self::Pubkey {
-        #[cfg(p2pgate_worlds)]
-        return super::remembered::public_key(&key.0);
-        #[cfg(not(p2pgate_worlds))]
         public_key(&key.0)
     }
 
     fn dh(key: &Self::Key, public: &Self::Pubkey) -> Result<Self::Output, ()> {
-        #[cfg(p2pgate_worlds)]
-        let shared = super::remembered::shared_secret(&key.0, public);
-        #[cfg(not(p2pgate_worlds))]
-        let shared = shared_secret(&key.0, public);
-        shared.ok_or(())
+        shared_secret(&key.0, public).ok_or(())
     }
-}
-
-// Inlined, as is the next: in a small device's stack there is no room for what a call has to copy.
-#[inline(always)]
-pub(super) fn public_key(key: &[u8; 32]) -> [u8; 32] {
-    // By the ladder that `shared_secret` has already: the faster way with tables is more code, and twice the stack.
-    let base = x25519_dalek::PublicKey::from(x25519_dalek::X25519_BASEPOINT_BYTES);
-    StaticSecret::from(*key).diffie_hellman(&base).to_bytes()
-}
-
-#[inline(always)]
-pub(super) fn shared_secret(key: &[u8; 32], public: &[u8; 32]) -> Option<Secret<32>> {
-    let shared = StaticSecret::from(*key).diffie_hellman(&(*public).into());
-    // An all-zero result (RFC 7748, section 6.1) would let whoever sent a low-order point know the key.
-    shared.was_contributory().then(|| Secret(*shared.as_bytes()))
 }
 
 /// Noise's cipher `AESGCM`: AES-256-GCM, nonce = 32 zero bits and the counter, big-endian.

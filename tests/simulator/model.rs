@@ -236,24 +236,29 @@ impl Model {
     }
 
     fn refresh_home(&mut self, index: usize, now: u64) {
+        self.refresh_list(index, now);
+        self.refresh_wanted(now);
+    }
+
+    fn refresh_list(&mut self, index: usize, now: u64) {
         for other in 0..self.names.len() {
             let names = &self.lists[index].names;
             let joined = |name: &String| self.joined.contains(&(name.clone(), other));
             let on = names.contains(&self.names[other]) || names.iter().any(joined);
             self.at_home.entry((index, other)).or_default().set(on, now);
         }
-        self.refresh_wanted(now);
     }
 
     pub fn refresh_wanted(&mut self, now: u64) {
         for (owner, list) in self.lists.iter().enumerate() {
-            for other in 0..self.names.len() {
-                let counts = |name: &String| list.names.contains(name) && !list.struck.contains_key(name);
-                let by_group = self.groups.iter().any(|(group, (of, members))| {
-                    let is_in = members.contains_key(self.names[other].as_str());
-                    is_in && counts(group) && !self.rekeyed.contains_key(of)
-                });
-                let on = by_group || counts(&self.names[other]);
+            let counts = |name: &String| list.names.contains(name) && !list.struck.contains_key(name);
+            let groups = self.groups.iter();
+            let groups: Vec<&List> = groups
+                .filter(|(group, (of, _))| counts(group) && !self.rekeyed.contains_key(of))
+                .map(|(_, (_, members))| members)
+                .collect();
+            for (other, name) in self.names.iter().enumerate() {
+                let on = counts(name) || groups.iter().any(|members| members.contains_key(name.as_str()));
                 self.wanted.entry((owner, other)).or_default().set(on, now);
             }
         }
@@ -321,7 +326,8 @@ impl Model {
             self.joined.insert((group.clone(), self.known(member)));
         }
         self.said.insert(owner, (members.into_iter().collect(), false));
-        (0..self.names.len()).for_each(|index| self.refresh_home(index, now));
+        (0..self.names.len()).for_each(|index| self.refresh_list(index, now));
+        self.refresh_wanted(now);
     }
 
     /// What the broker has acknowledged last.
