@@ -10,7 +10,7 @@ use super::backlog::{Backlog, Tag};
 #[cfg(feature = "blocks")]
 use super::blocks::{Blocks, Verdict};
 use super::layer::{Fed, LONGEST_RUN, Layer};
-use super::{Codec, Found, Part};
+use super::{Codec, Context, Found, Part};
 
 const PICTURE: u8 = 0x00;
 const LAST_SLICE: u8 = 0xaf;
@@ -142,7 +142,7 @@ impl Es {
     }
 
     /// temporal_reference (10 bits), picture_coding_type (3), vbv_delay (16), then full_pel flags and f_codes.
-    fn picture_header(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found) -> bool {
+    fn picture_header(&mut self, id: u8, context: &mut Context) -> bool {
         let [_, second, _, fourth, fifth] = self.header;
         if self.got == 4 {
             self.kind = second >> 3 & 7;
@@ -153,13 +153,13 @@ impl Es {
                 D => Part::DcOnly,
                 _ => return false,
             };
-            found.picture(part);
+            context.found.picture(part);
             if let P | B = self.kind {
                 self.want = 5;
             } else {
                 self.part = part;
                 if self.run <= LONGEST_RUN {
-                    backlog.retag(id, Tag::Is(part));
+                    context.backlog.retag(id, Tag::Is(part));
                 }
             }
             return true;
@@ -212,9 +212,9 @@ impl Es {
     }
 
     /// The first slice is there: the header run is this picture's.
-    fn decide(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found) {
+    fn decide(&mut self, id: u8, context: &mut Context) {
         if self.extended && self.structure == 0 {
-            return self.lose(id, backlog);
+            return self.lose(id, context.backlog);
         }
         let second = self.field != 0 && self.structure == 3 - self.field;
         let part = match self.kind {
@@ -223,25 +223,25 @@ impl Es {
             P => Part::Predicted,
             B => Part::Bidirectional,
             D => Part::DcOnly,
-            _ => return self.lose(id, backlog),
+            _ => return self.lose(id, context.backlog),
         };
         self.field = if self.kind == I && !second && self.structure < 3 { self.structure } else { 0 };
         self.stride = if self.structure == 0 { u8::MAX } else { 1 };
-        found.codec(if self.structure == 0 { Codec::Mpeg1 } else { Codec::Mpeg2 });
+        context.found.codec(if self.structure == 0 { Codec::Mpeg1 } else { Codec::Mpeg2 });
         (self.state, self.part, self.row) = (State::Slices, part, 1);
         #[cfg(feature = "blocks")]
-        if found.blocks && matches!(self.kind, P | B) {
-            backlog.retag(id, Tag::Is(Part::WithoutIntra));
+        if context.found.blocks && matches!(self.kind, P | B) {
+            context.backlog.retag(id, Tag::Is(Part::WithoutIntra));
             self.holds = part;
             if self.blocks.begin(self.kind == B, self.structure == 0) {
                 self.state = State::Blocks;
-                self.begin_slice(id, 1, backlog);
+                self.begin_slice(id, 1, context.backlog);
             } else {
                 self.part = Part::Undecided;
             }
             return;
         }
-        backlog.retag(id, Tag::Is(part));
+        context.backlog.retag(id, Tag::Is(part));
     }
 }
 
@@ -376,15 +376,15 @@ impl Layer for Es {
         }
     }
 
-    fn start(&mut self, id: u8, code: u8, len: usize, backlog: &mut Backlog, found: &mut Found) {
+    fn start(&mut self, id: u8, code: u8, len: usize, context: &mut Context) {
         #[cfg(feature = "blocks")]
-        if self.next_slice(id, code, backlog) {
-            return self.push(id, len, backlog);
+        if self.next_slice(id, code, context.backlog) {
+            return self.push(id, len, context.backlog);
         }
         match (code, self.state) {
             (PICTURE, _) => {
                 if self.state != State::Run {
-                    self.begin(id, State::Header, backlog);
+                    self.begin(id, State::Header, context.backlog);
                 }
                 self.state = State::Header;
                 self.code = code;
@@ -394,14 +394,14 @@ impl Layer for Es {
             }
             (SEQUENCE | GROUP, state) => {
                 if state != State::Run {
-                    self.begin(id, State::Run, backlog);
+                    self.begin(id, State::Run, context.backlog);
                 }
                 if code == SEQUENCE {
                     self.extended = false;
                     #[cfg(feature = "blocks")]
                     self.blocks.forget();
                     #[cfg(feature = "blocks")]
-                    if found.blocks {
+                    if context.found.blocks {
                         (self.want, self.got, self.code) = (3, 0, code);
                     }
                 }
@@ -409,30 +409,31 @@ impl Layer for Es {
             (EXTENSION | USER_DATA, state) => {
                 // After slices they have no place, unless a picture's start code was lost: slices that follow tell.
                 if !matches!(state, State::Run | State::Header) {
-                    self.begin(id, State::Run, backlog);
+                    self.begin(id, State::Run, context.backlog);
                 }
                 if code == EXTENSION {
                     (self.want, self.got, self.code) = (1, 0, code);
                 }
             }
-            (1..=LAST_SLICE, State::Header) if code == 1 => self.decide(id, backlog, found),
+            (1..=LAST_SLICE, State::Header) if code == 1 => self.decide(id, context),
             #[cfg(feature = "blocks")]
             (SEQUENCE_END, State::Blocks) => {
-                backlog.retag(id, Tag::Is(self.part));
-                self.push(id, len, backlog);
-                return self.lose(id, backlog);
+                context.backlog.retag(id, Tag::Is(self.part));
+                self.push(id, len, context.backlog);
+                return self.lose(id, context.backlog);
             }
             (SEQUENCE_END, State::Slices) => {
-                backlog.retag(id, Tag::Is(self.part));
-                self.push(id, len, backlog);
-                return self.lose(id, backlog);
+                context.backlog.retag(id, Tag::Is(self.part));
+                self.push(id, len, context.backlog);
+                return self.lose(id, context.backlog);
             }
-            _ => self.lose(id, backlog),
+            _ => self.lose(id, context.backlog),
         }
-        self.push(id, len, backlog);
+        self.push(id, len, context.backlog);
     }
 
-    fn body(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, _: &mut Found) {
+    fn body(&mut self, id: u8, bytes: &[u8], context: &mut Context) {
+        let backlog = &mut *context.backlog;
         #[cfg(feature = "blocks")]
         let bytes = bytes.get(self.read(id, bytes, backlog)..).unwrap_or_default();
         self.push(id, bytes.len(), backlog);
@@ -445,7 +446,7 @@ impl Layer for Es {
         }
     }
 
-    fn gather(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found) -> Option<Fed> {
+    fn gather(&mut self, id: u8, bytes: &[u8], context: &mut Context) -> Option<Fed> {
         if self.want == 0 {
             return None;
         }
@@ -460,23 +461,23 @@ impl Layer for Es {
             self.got += 1;
             taken += 1;
         }
-        self.push(id, taken, backlog);
+        self.push(id, taken, context.backlog);
         if self.got >= self.want {
             let valid = match self.code {
-                PICTURE => self.picture_header(id, backlog, found),
+                PICTURE => self.picture_header(id, context),
                 #[cfg(feature = "blocks")]
                 SEQUENCE => {
                     let [first, second, third, ..] = self.header;
                     self.blocks.sequence_header([first, second, third]);
                     true
                 }
-                _ => self.extension(found),
+                _ => self.extension(context.found),
             };
             if self.got >= self.want {
                 self.want = 0;
             }
             if !valid {
-                self.lose(id, backlog);
+                self.lose(id, context.backlog);
             }
         }
         Some(Fed::taken(taken))
@@ -497,7 +498,8 @@ impl Layer for Es {
         };
     }
 
-    fn finish(&mut self, id: u8, backlog: &mut Backlog, _: &mut Found) {
+    fn finish(&mut self, id: u8, context: &mut Context) {
+        let backlog = &mut *context.backlog;
         #[cfg(feature = "blocks")]
         self.end_slice(id, None, backlog);
         if !self.waits() {

@@ -1,7 +1,7 @@
 //! What the video codings have in common: bytes between start codes, and headers that wait for what they start.
 
 use super::backlog::{Backlog, Tag};
-use super::{Found, Part, scan};
+use super::{Context, Part, scan};
 
 /// Header runs longer than this are sealed (design, section 3).
 pub(super) const LONGEST_RUN: u16 = 1024;
@@ -60,17 +60,17 @@ pub(super) trait Layer {
     fn set_row(&mut self, _row: u8) {}
 
     /// A start code of which `len` bytes are new.
-    fn start(&mut self, id: u8, code: u8, len: usize, backlog: &mut Backlog, found: &mut Found);
+    fn start(&mut self, id: u8, code: u8, len: usize, context: &mut Context);
 
     /// Takes bytes that are no part of a start code.
-    fn body(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found);
+    fn body(&mut self, id: u8, bytes: &[u8], context: &mut Context);
 
     /// Bytes held as the beginning of a start code begin none.
     fn released(&mut self, _bytes: &[u8]) {}
 
     /// The bytes that have to come before the next start code, if some are still missing.
     #[inline]
-    fn gather(&mut self, _id: u8, _bytes: &[u8], _backlog: &mut Backlog, _found: &mut Found) -> Option<Fed> {
+    fn gather(&mut self, _id: u8, _bytes: &[u8], _context: &mut Context) -> Option<Fed> {
         None
     }
 
@@ -78,7 +78,7 @@ pub(super) trait Layer {
     fn lose(&mut self, id: u8, backlog: &mut Backlog);
 
     /// The end of the stream.
-    fn finish(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found);
+    fn finish(&mut self, id: u8, context: &mut Context);
 
     /// What a byte is that comes now and is no part of a new start code.
     #[inline]
@@ -104,45 +104,37 @@ pub(super) trait Layer {
 
     /// Takes payload up to and with the next start code that matters. `complete`: `bytes` go up to the payload's end;
     /// otherwise bytes that could begin a start code are left for the next call. `system`: stop at system start codes.
-    fn feed(
-        &mut self,
-        id: u8,
-        bytes: &[u8],
-        complete: bool,
-        system: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
-    ) -> Fed {
+    fn feed(&mut self, id: u8, bytes: &[u8], complete: bool, system: bool, context: &mut Context) -> Fed {
         if *self.held() > 0
-            && let Some(fed) = self.straddle(id, bytes, complete, backlog, found)
+            && let Some(fed) = self.straddle(id, bytes, complete, context)
         {
             return fed;
         }
-        if let Some(fed) = self.gather(id, bytes, backlog, found) {
+        if let Some(fed) = self.gather(id, bytes, context) {
             return fed;
         }
-        let (search, mut from) = (scan::Search::new(), 0);
-        while let Some(at) = search.prefix(bytes, from) {
+        let mut from = 0;
+        while let Some(at) = context.search.prefix(bytes, from) {
             let Some(&code) = bytes.get(at + 3) else { break };
             if self.goes_on(code) {
                 from = at + 4;
                 continue;
             }
-            self.body(id, bytes.get(..at).unwrap_or_default(), backlog, found);
+            self.body(id, bytes.get(..at).unwrap_or_default(), context);
             if system && code >= SYSTEM {
                 return Fed { taken: at, system: true };
             }
-            self.start(id, code, 4, backlog, found);
+            self.start(id, code, 4, context);
             return Fed::taken(at + 4);
         }
         let tail = scan::tail(bytes.get(from..).unwrap_or_default());
         let (body, tail) = bytes.split_at_checked(bytes.len() - tail).unwrap_or_default();
-        self.body(id, body, backlog, found);
+        self.body(id, body, context);
         if !complete {
             return Fed::taken(body.len());
         }
         if !tail.is_empty() {
-            self.push_as(tail.len(), Tag::Of(id), backlog);
+            self.push_as(tail.len(), Tag::Of(id), context.backlog);
             *self.held() = tail.len() as u8;
         }
         Fed::taken(bytes.len())
@@ -150,12 +142,12 @@ pub(super) trait Layer {
 
     /// Takes a payload in which nothing begins or ends; most are.
     #[inline]
-    fn goes_through(&mut self, bytes: &[u8]) -> bool {
+    fn goes_through(&mut self, bytes: &[u8], search: &scan::Search) -> bool {
         let row = self.row();
         if *self.held() > 0 || !self.is_inside() {
             return false;
         }
-        let (search, mut from) = (scan::Search::new(), 0);
+        let mut from = 0;
         while let Some(at) = search.prefix(bytes, from) {
             if !bytes.get(at + 3).is_some_and(|&code| self.goes_on(code)) {
                 self.set_row(row);
@@ -171,14 +163,7 @@ pub(super) trait Layer {
     }
 
     /// A start code that began in an earlier payload. `None`: there was none after all.
-    fn straddle(
-        &mut self,
-        id: u8,
-        bytes: &[u8],
-        complete: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
-    ) -> Option<Fed> {
+    fn straddle(&mut self, id: u8, bytes: &[u8], complete: bool, context: &mut Context) -> Option<Fed> {
         let held = usize::from((*self.held()).min(3));
         let new = bytes.len().min(3);
         let mut joined = [0, 0, 1, 0, 0, 0];
@@ -191,22 +176,22 @@ pub(super) trait Layer {
         };
         for at in 0..held {
             if let Some(&[0, 0, 1, code]) = joined.get(at..at + 4) {
-                free(at, self.body_tag(id), self.waits(), backlog);
+                free(at, self.body_tag(id), self.waits(), context.backlog);
                 self.released(joined.get(..at).unwrap_or_default());
                 *self.held() = 0;
                 let taken = at + 4 - held;
                 if self.goes_on(code) {
-                    backlog.retag(id, Tag::Is(self.part()));
-                    self.push(id, taken, backlog);
+                    context.backlog.retag(id, Tag::Is(self.part()));
+                    self.push(id, taken, context.backlog);
                 } else {
-                    self.start(id, code, taken, backlog, found);
+                    self.start(id, code, taken, context);
                 }
                 return Some(Fed::taken(taken));
             }
         }
         if new == 3 {
             if !self.waits() {
-                backlog.retag(id, self.body_tag(id));
+                context.backlog.retag(id, self.body_tag(id));
             }
             *self.held() = 0;
             self.released(&joined[..held]);
@@ -217,18 +202,18 @@ pub(super) trait Layer {
         }
         let tail = scan::tail(joined);
         if tail > new {
-            free(joined.len() - tail, self.body_tag(id), self.waits(), backlog);
+            free(joined.len() - tail, self.body_tag(id), self.waits(), context.backlog);
             self.released(&joined[..joined.len() - tail]);
-            self.push_as(new, Tag::Of(id), backlog);
+            self.push_as(new, Tag::Of(id), context.backlog);
         } else {
             // Headers of packets may wait along with the held bytes.
             if !self.waits() {
-                backlog.retag(id, self.body_tag(id));
+                context.backlog.retag(id, self.body_tag(id));
             }
             *self.held() = 0;
             self.released(&joined[..held]);
-            self.body(id, &bytes[..new - tail], backlog, found);
-            self.push_as(tail, Tag::Of(id), backlog);
+            self.body(id, &bytes[..new - tail], context);
+            self.push_as(tail, Tag::Of(id), context.backlog);
         }
         *self.held() = tail as u8;
         Some(Fed::taken(new))

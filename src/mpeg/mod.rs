@@ -60,6 +60,7 @@ use self::backlog::{Backlog, Tag};
 use self::container::Probe;
 #[cfg(feature = "nal")]
 use self::layer::Layer;
+use self::scan::Search;
 pub use self::segment::{
     END_LEN, HEADER_LEN, MAX_RECORD_LEN, MergeError, Merger, RecordHeader, SegmentWriter, Step,
 };
@@ -239,6 +240,13 @@ struct Found {
     blocks: bool,
 }
 
+/// What every step works with.
+struct Context<'a> {
+    backlog: &'a mut Backlog,
+    found: &'a mut Found,
+    search: &'a Search,
+}
+
 impl Found {
     fn picture(&mut self, part: Part) {
         match part {
@@ -356,6 +364,7 @@ impl Splitter {
     fn run(&mut self, window: &[u8], last: bool, same: impl Fn(Part, Part) -> bool) -> Option<(Part, usize)> {
         let last = last && window.len() <= WIDEST;
         let window = window.get(..WIDEST).unwrap_or(window);
+        let search = Search::new();
         let mut run: Option<(Part, usize)> = None;
         loop {
             while let Some((part, len)) = self.backlog.peek() {
@@ -379,7 +388,7 @@ impl Splitter {
                 if !last || !waiting {
                     return run;
                 }
-            } else if self.step(fresh, last) == 0 {
+            } else if self.step(fresh, last, &search) == 0 {
                 if !last {
                     return run;
                 }
@@ -389,24 +398,27 @@ impl Splitter {
     }
 
     fn finish(&mut self) {
+        let context =
+            &mut Context { backlog: &mut self.backlog, found: &mut self.found, search: &Search::new() };
         match &mut self.mode {
-            Mode::Ps(ps) => ps.finish(&mut self.backlog, &mut self.found),
-            Mode::Ts(ts) => ts.finish(&mut self.backlog, &mut self.found),
+            Mode::Ps(ps) => ps.finish(context),
+            Mode::Ts(ts) => ts.finish(context),
             #[cfg(feature = "nal")]
-            Mode::Nal(nal) => nal.finish(0, &mut self.backlog, &mut self.found),
+            Mode::Nal(nal) => nal.finish(0, context),
             Mode::Probe(_) | Mode::Sealed => {}
         }
         self.backlog.close();
     }
 
     #[inline]
-    fn step(&mut self, fresh: &[u8], last: bool) -> usize {
+    fn step(&mut self, fresh: &[u8], last: bool, search: &Search) -> usize {
+        let context = &mut Context { backlog: &mut self.backlog, found: &mut self.found, search };
         match &mut self.mode {
-            Mode::Ps(ps) => ps.step(fresh, last, &mut self.backlog, &mut self.found),
-            Mode::Ts(ts) => ts.step(fresh, last, &mut self.backlog, &mut self.found),
+            Mode::Ps(ps) => ps.step(fresh, last, context),
+            Mode::Ts(ts) => ts.step(fresh, last, context),
             #[cfg(feature = "nal")]
-            Mode::Nal(nal) => nal.feed(0, fresh, last, false, &mut self.backlog, &mut self.found).taken,
-            Mode::Probe(_) => self.probe(fresh, last),
+            Mode::Nal(nal) => nal.feed(0, fresh, last, false, context).taken,
+            Mode::Probe(_) => self.probe(fresh, last, search),
             Mode::Sealed => {
                 self.backlog.push(fresh.len(), Tag::Is(Part::Undecided));
                 fresh.len()
@@ -414,7 +426,7 @@ impl Splitter {
         }
     }
 
-    fn probe(&mut self, fresh: &[u8], last: bool) -> usize {
+    fn probe(&mut self, fresh: &[u8], last: bool, search: &Search) -> usize {
         let Mode::Probe(before) = self.mode else { return 0 };
         let mut len = 0;
         match container::probe(fresh, before == 0, last) {
@@ -453,7 +465,7 @@ impl Splitter {
         }
         self.backlog.push(len, Tag::Is(Part::Undecided));
         if len == 0 && !matches!(self.mode, Mode::Probe(_)) {
-            return self.step(fresh, last);
+            return self.step(fresh, last, search);
         }
         len
     }

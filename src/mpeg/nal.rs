@@ -16,7 +16,7 @@ use super::avc::Avc;
 use super::backlog::{Backlog, Tag};
 use super::hevc::Hevc;
 use super::layer::{LONGEST_RUN, Layer};
-use super::{Codec, Found, Part};
+use super::{Codec, Context, Found, Part};
 
 pub(super) const I: u8 = 1;
 pub(super) const P: u8 = 2;
@@ -202,7 +202,7 @@ impl Nal {
     }
 
     /// What is wanted of the unit is there, or the unit is over.
-    fn look(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found) {
+    fn look(&mut self, id: u8, context: &mut Context) {
         if self.want == 0 {
             return;
         }
@@ -216,7 +216,7 @@ impl Nal {
                     hevc.slice(self.code, bytes, if self.delimited { 0 } else { self.picture.kind })
                 }
             };
-            return self.decide(slice, id, backlog, found);
+            return self.decide(slice, id, context);
         }
         let announced = match &mut self.syntax {
             Syntax::Avc(avc) => avc.header(self.code, bytes),
@@ -226,8 +226,8 @@ impl Nal {
     }
 
     /// The type of a slice is there: the header run is this slice's.
-    fn decide(&mut self, slice: Option<Slice>, id: u8, backlog: &mut Backlog, found: &mut Found) {
-        let Some(slice) = slice else { return self.lose(id, backlog) };
+    fn decide(&mut self, slice: Option<Slice>, id: u8, context: &mut Context) {
+        let Some(slice) = slice else { return self.lose(id, context.backlog) };
         let picture = &self.picture;
         let goes_on = picture.kinds != 0
             && !slice.first
@@ -236,7 +236,7 @@ impl Nal {
             && slice.address > picture.address;
         if !goes_on {
             let first_field = picture.first_field();
-            self.count(found);
+            self.count(context.found);
             self.picture = Picture {
                 announced: self.announced,
                 structure: slice.structure,
@@ -258,8 +258,8 @@ impl Nal {
             _ => Part::Bidirectional,
         };
         self.state = State::Slice;
-        found.codec(self.codec());
-        backlog.retag(id, Tag::Is(self.part));
+        context.found.codec(self.codec());
+        context.backlog.retag(id, Tag::Is(self.part));
     }
 
     /// The picture is over.
@@ -307,8 +307,8 @@ impl Layer for Nal {
         self.want == 0 && matches!(self.state, State::Lost | State::Slice)
     }
 
-    fn start(&mut self, id: u8, code: u8, len: usize, backlog: &mut Backlog, found: &mut Found) {
-        self.look(id, backlog, found);
+    fn start(&mut self, id: u8, code: u8, len: usize, context: &mut Context) {
+        self.look(id, context);
         match self.unit(code) {
             Unit::Slice => {
                 self.begin(State::Header);
@@ -322,24 +322,24 @@ impl Layer for Nal {
             Unit::Delimiter { want } => {
                 if self.state == State::Run {
                     // A slice is missing, which may lie in the run.
-                    backlog.retag(id, Tag::Is(Part::Undecided));
+                    context.backlog.retag(id, Tag::Is(Part::Undecided));
                     self.state = State::Lost;
                 }
                 self.begin(State::Run);
                 self.delimited = true;
                 self.want = want;
             }
-            Unit::GoesOn if self.state != State::Lost => backlog.retag(id, self.tag(id)),
+            Unit::GoesOn if self.state != State::Lost => context.backlog.retag(id, self.tag(id)),
             _ => {
-                backlog.retag(id, Tag::Is(Part::Undecided));
+                context.backlog.retag(id, Tag::Is(Part::Undecided));
                 (self.state, self.part) = (State::Lost, Part::Undecided);
             }
         }
         (self.code, self.got, self.zeros) = (code, 0, 0);
-        self.push(id, len, backlog);
+        self.push(id, len, context.backlog);
     }
 
-    fn body(&mut self, id: u8, bytes: &[u8], backlog: &mut Backlog, found: &mut Found) {
+    fn body(&mut self, id: u8, bytes: &[u8], context: &mut Context) {
         let mut taken = 0;
         while self.got < self.want
             && let Some(&byte) = bytes.get(taken)
@@ -347,11 +347,11 @@ impl Layer for Nal {
             self.take(byte);
             taken += 1;
         }
-        self.push(id, taken, backlog);
+        self.push(id, taken, context.backlog);
         if self.got >= self.want {
-            self.look(id, backlog, found);
+            self.look(id, context);
         }
-        self.push(id, bytes.len() - taken, backlog);
+        self.push(id, bytes.len() - taken, context.backlog);
     }
 
     fn released(&mut self, bytes: &[u8]) {
@@ -364,12 +364,12 @@ impl Layer for Nal {
         (self.picture.sound, self.announced) = (false, ANY);
     }
 
-    fn finish(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found) {
-        self.look(id, backlog, found);
+    fn finish(&mut self, id: u8, context: &mut Context) {
+        self.look(id, context);
         if !self.waits() {
-            backlog.retag(id, Tag::Is(self.part));
+            context.backlog.retag(id, Tag::Is(self.part));
         }
-        self.lose(id, backlog);
-        self.count(found);
+        self.lose(id, context.backlog);
+        self.count(context.found);
     }
 }

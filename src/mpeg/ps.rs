@@ -4,7 +4,7 @@
 use super::backlog::{Backlog, GLUE, Tag};
 use super::layer::SYSTEM;
 use super::video::Video;
-use super::{Container, Found, Part, scan};
+use super::{Container, Context, Part, scan};
 #[cfg(feature = "nal")]
 use super::{container, psi::Carries};
 
@@ -148,15 +148,9 @@ impl Ps {
 
     /// Looks at what comes next and returns how many bytes that were; 0: more are needed.
     #[inline]
-    pub(super) fn step(
-        &mut self,
-        fresh: &[u8],
-        last: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
-    ) -> usize {
+    pub(super) fn step(&mut self, fresh: &[u8], last: bool, context: &mut Context) -> usize {
         if self.payload == Payload::Between {
-            return self.packet(fresh, last, backlog, found);
+            return self.packet(fresh, last, context);
         }
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let complete = fresh.len() >= left || last;
@@ -164,13 +158,13 @@ impl Ps {
         let taken = match self.payload {
             Payload::Video(slot) => {
                 let Some(video) = self.streams.get_mut(usize::from(slot)) else { return 0 };
-                let fed = video.feed(slot, bytes, complete, true, backlog, found);
+                let fed = video.feed(slot, bytes, complete, true, context);
                 if fed.system && fed.taken == 0 {
-                    return self.interrupted(fresh, last, backlog, found);
+                    return self.interrupted(fresh, last, context);
                 }
                 fed.taken
             }
-            _ => self.other(bytes, fresh, complete, last, backlog),
+            _ => self.other(bytes, fresh, complete, last, context),
         };
         if self.left != UNBOUNDED {
             // No more than `left` was taken.
@@ -182,7 +176,7 @@ impl Ps {
                 }
                 self.payload = Payload::Between;
                 if taken == 0 {
-                    return self.packet(fresh, last, backlog, found);
+                    return self.packet(fresh, last, context);
                 }
             }
         }
@@ -190,24 +184,24 @@ impl Ps {
     }
 
     /// A system start code where there is video: a packet without length ends, or something is missing.
-    fn interrupted(&mut self, fresh: &[u8], last: bool, backlog: &mut Backlog, found: &mut Found) -> usize {
+    fn interrupted(&mut self, fresh: &[u8], last: bool, context: &mut Context) -> usize {
         if fresh.len() < LOOK_AHEAD && !last {
             return 0;
         }
         if self.packs {
             if self.left != UNBOUNDED {
-                self.lose(backlog);
+                self.lose(context.backlog);
             }
             self.payload = Payload::Between;
-            return self.packet(fresh, last, backlog, found);
+            return self.packet(fresh, last, context);
         }
-        self.lose(backlog);
+        self.lose(context.backlog);
         if pack_header(fresh).is_some() {
             *self = Self::new(true);
-            return self.packet(fresh, last, backlog, found);
+            return self.packet(fresh, last, context);
         }
         let len = fresh.len().min(4);
-        backlog.push(len, Tag::Is(Part::Undecided));
+        context.backlog.push(len, Tag::Is(Part::Undecided));
         len
     }
 
@@ -219,15 +213,16 @@ impl Ps {
         fresh: &[u8],
         complete: bool,
         last: bool,
-        backlog: &mut Backlog,
+        context: &mut Context,
     ) -> usize {
+        let backlog = &mut *context.backlog;
         let mut tag = match self.payload {
             Payload::SystemHeader => Tag::Of(GLUE),
             Payload::Undecided => Tag::Is(Part::Undecided),
             _ => Tag::Is(Part::NotVideo),
         };
-        let (search, mut from) = (scan::Search::new(), 0);
-        while let Some(at) = search.prefix(bytes, from) {
+        let mut from = 0;
+        while let Some(at) = context.search.prefix(bytes, from) {
             let rest = fresh.get(at..).unwrap_or_default();
             if rest.len() < LOOK_AHEAD && !last {
                 backlog.push(at, tag);
@@ -264,26 +259,26 @@ impl Ps {
         }
     }
 
-    pub(super) fn finish(&mut self, backlog: &mut Backlog, found: &mut Found) {
+    pub(super) fn finish(&mut self, context: &mut Context) {
         for (id, video) in (0..).zip(&mut self.streams) {
-            video.finish(id, backlog, found);
+            video.finish(id, context);
         }
     }
 
     /// A packet is to begin.
-    fn packet(&mut self, fresh: &[u8], last: bool, backlog: &mut Backlog, found: &mut Found) -> usize {
+    fn packet(&mut self, fresh: &[u8], last: bool, context: &mut Context) -> usize {
         if fresh.len() < LOOK_AHEAD && !last {
             return 0;
         }
         #[cfg(target_pointer_width = "64")]
-        if let Some((slot, len)) = self.run(fresh) {
-            backlog.push(len, slot);
+        if let Some((slot, len)) = self.run(fresh, context.search) {
+            context.backlog.push(len, slot);
             return len;
         }
         let undecided = Tag::Is(Part::Undecided);
         let not_video = Tag::Is(Part::NotVideo);
         let &[0, 0, 1, code @ SYSTEM..=0xff, ref rest @ ..] = fresh else {
-            return self.stray(fresh, last, backlog);
+            return self.stray(fresh, last, context.backlog);
         };
         let len = match *rest {
             [high, low, ..] => usize::from(u16::from_be_bytes([high, low])),
@@ -291,15 +286,17 @@ impl Ps {
         };
         let header = match code {
             PROGRAM_END => {
-                backlog.retag(GLUE, not_video);
-                backlog.push(4, not_video);
+                context.backlog.retag(GLUE, not_video);
+                context.backlog.push(4, not_video);
                 return 4;
             }
             PACK => {
-                let Some(header) = pack_header(fresh) else { return self.stray(fresh, last, backlog) };
-                found.container = Container::Ps;
+                let Some(header) = pack_header(fresh) else {
+                    return self.stray(fresh, last, context.backlog);
+                };
+                context.found.container = Container::Ps;
                 let header = header.min(fresh.len());
-                backlog.push(header, Tag::Of(GLUE));
+                context.backlog.push(header, Tag::Of(GLUE));
                 return header;
             }
             0xe0..=0xef if self.is_refused(code) => 0,
@@ -307,7 +304,7 @@ impl Ps {
             _ => 6,
         };
         #[cfg(feature = "nal")]
-        if header > 0 && !self.look(code, fresh, header, len, last, backlog, found) {
+        if header > 0 && !self.look(code, fresh, header, len, last, context) {
             return 0;
         }
         let (payload, tag) = match code {
@@ -315,13 +312,13 @@ impl Ps {
                 Some((slot, video)) => (Payload::Video(slot), video.tag(slot)),
                 None => {
                     if let Some((slot, video)) = self.stream(code) {
-                        video.lose(slot, backlog);
+                        video.lose(slot, context.backlog);
                     }
                     (Payload::Undecided, undecided)
                 }
             },
             0xbd | AUDIO..=0xdf if packet_header(fresh).is_none() => {
-                self.lose(backlog);
+                self.lose(context.backlog);
                 (Payload::Undecided, undecided)
             }
             0xbb..=0xdf if 6 + len > CHECKED => {
@@ -330,22 +327,22 @@ impl Ps {
             0xbb..=0xdf => match ends_well(fresh, 6 + len, last) {
                 None => return 0,
                 Some(false) => {
-                    self.lose(backlog);
+                    self.lose(context.backlog);
                     (Payload::Undecided, undecided)
                 }
                 _ if code == SYSTEM_HEADER => (Payload::SystemHeader, Tag::Of(GLUE)),
                 #[cfg(feature = "nal")]
                 _ if code == MAP => {
-                    self.map(fresh.get(..6 + len).unwrap_or_default(), backlog, found);
+                    self.map(fresh.get(..6 + len).unwrap_or_default(), context);
                     (Payload::Checked, not_video)
                 }
                 _ => (if code < AUDIO { Payload::Checked } else { Payload::Audio }, not_video),
             },
             _ => (Payload::Undecided, undecided),
         };
-        backlog.retag(GLUE, tag);
+        context.backlog.retag(GLUE, tag);
         let header = header.max(6).min(fresh.len());
-        backlog.push(header, tag);
+        context.backlog.push(header, tag);
         self.left = match len {
             0 if matches!(payload, Payload::Video(_)) => UNBOUNDED,
             // At most 65535 + 6.
@@ -366,7 +363,7 @@ impl Ps {
     /// Packs and packets that are nothing but more of the picture with which the last packet ended: what they are, and
     /// their bytes. To take them one by one takes as long as to search them. Microcontrollers search slower.
     #[cfg(target_pointer_width = "64")]
-    fn run(&mut self, fresh: &[u8]) -> Option<(Tag, usize)> {
+    fn run(&mut self, fresh: &[u8], search: &scan::Search) -> Option<(Tag, usize)> {
         let slot = core::mem::replace(&mut self.ended, STREAMS as u8);
         let (&id, video) = (self.ids.get(usize::from(slot))?, self.streams.get_mut(usize::from(slot))?);
         let mut len = 0;
@@ -376,7 +373,7 @@ impl Ps {
             let size = 6 + usize::from(u16::from_be_bytes([high, low]));
             let Some(packet) = rest.get(pack..pack + size).filter(|_| stream == id) else { break };
             let payload = video_header(packet).and_then(|header| packet.get(header..));
-            if !payload.is_some_and(|payload| video.goes_through(payload)) {
+            if !payload.is_some_and(|payload| video.goes_through(payload, search)) {
                 break;
             }
             len += pack + size;
@@ -396,8 +393,7 @@ impl Ps {
         header: usize,
         len: usize,
         last: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
+        context: &mut Context,
     ) -> bool {
         let Some((slot, video)) = self.stream(code) else { return true };
         let decided = video.is_decided();
@@ -412,14 +408,14 @@ impl Ps {
             return false;
         }
         if let Some(codec) = container::coding(fresh.get(header..end.min(fresh.len())).unwrap_or_default()) {
-            self.assign(slot, codec, backlog, found);
+            self.assign(slot, codec, context);
         }
         true
     }
 
     /// What a program stream map (13818-1, 2.5.4) says, if it is whole and applies now.
     #[cfg(feature = "nal")]
-    fn map(&mut self, packet: &[u8], backlog: &mut Backlog, found: &mut Found) {
+    fn map(&mut self, packet: &[u8], context: &mut Context) {
         let number =
             |at: usize| packet.get(at..at + 2).map(|two| usize::from(two[0]) << 8 | usize::from(two[1]));
         let whole = packet.iter().fold(u32::MAX, |crc, &byte| super::psi::crc(crc, byte)) == 0;
@@ -434,20 +430,20 @@ impl Ps {
             }
             let Some((slot, _)) = self.stream(id) else { continue };
             let carries = Carries::by_stream_type(kind);
-            self.assign(slot, carries.codec(), backlog, found);
+            self.assign(slot, carries.codec(), context);
             self.refused = self.refused & !(1 << slot) | u8::from(!carries.is_video()) << slot;
         }
     }
 
     /// `codec`: as [`Video::new`] takes it.
     #[cfg(feature = "nal")]
-    fn assign(&mut self, slot: u8, codec: Option<super::Codec>, backlog: &mut Backlog, found: &mut Found) {
+    fn assign(&mut self, slot: u8, codec: Option<super::Codec>, context: &mut Context) {
         self.known |= 1 << slot;
         if let (Some(video), Some(new)) = (self.streams.get_mut(usize::from(slot)), Video::new(codec))
             && video.codec() != codec
         {
-            video.lose(slot, backlog);
-            video.finish(slot, backlog, found);
+            video.lose(slot, context.backlog);
+            video.finish(slot, context);
             *video = new;
         }
     }

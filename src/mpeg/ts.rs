@@ -2,8 +2,9 @@
 
 use super::backlog::{Backlog, Tag};
 use super::psi::{ANY, Carries, Psi};
+use super::scan::Search;
 use super::video::Video;
-use super::{Found, Part, ps, scan};
+use super::{Context, Part, ps};
 
 /// Video PIDs that are split; further ones are sealed.
 const STREAMS: usize = 6;
@@ -106,15 +107,9 @@ impl Ts {
     }
 
     /// Looks at what comes next and returns how many bytes that were; 0: more are needed.
-    pub(super) fn step(
-        &mut self,
-        fresh: &[u8],
-        last: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
-    ) -> usize {
+    pub(super) fn step(&mut self, fresh: &[u8], last: bool, context: &mut Context) -> usize {
         if self.left > 0 {
-            return self.payload(fresh, backlog, found);
+            return self.payload(fresh, context);
         }
         let size = usize::from(self.size);
         let lead = if size == 192 { 4 } else { 0 };
@@ -131,21 +126,21 @@ impl Ts {
         match packet {
             Some(packet) if agree && sync(0) && !self.resynced => {
                 let following = if wrong == 0 { fresh.get(size..).unwrap_or_default() } else { &[] };
-                self.packet(packet, following, size, lead, backlog, found)
+                self.packet(packet, following, size, lead, context)
             }
             Some(_) if agree && (!sync(0) || self.resynced) && fresh.len() > 2 * size + lead => {
                 self.resynced = false;
-                backlog.push(size, UNDECIDED);
+                context.backlog.push(size, UNDECIDED);
                 size
             }
             _ => {
                 for (id, stream) in (0..).zip(&mut self.streams) {
-                    stream.lose(id, backlog);
+                    stream.lose(id, context.backlog);
                 }
                 self.resynced = true;
                 let skip = (1..size).find(|&at| sync(at) && sync(at + size) && sync(at + 2 * size));
                 let skip = skip.unwrap_or(size).min(fresh.len());
-                backlog.push(skip, UNDECIDED);
+                context.backlog.push(skip, UNDECIDED);
                 skip
             }
         }
@@ -157,8 +152,7 @@ impl Ts {
         following: &[u8],
         size: usize,
         lead: usize,
-        backlog: &mut Backlog,
-        found: &mut Found,
+        context: &mut Context,
     ) -> usize {
         let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
         let (damaged, starts) = (packet[1] & 0x80 != 0, packet[1] & 0x40 != 0);
@@ -166,7 +160,7 @@ impl Ts {
             (packet[3] >> 6 != 0, packet[3] & 0x10 != 0, packet[3] & 15);
         let tag = match self.slot(pid) {
             _ if damaged => UNDECIDED,
-            Some(slot) => return self.video(slot, packet, following, size, lead, backlog),
+            Some(slot) => return self.video(slot, packet, following, size, lead, context),
             None => match (self.psi.carries(pid), payload(packet)) {
                 (Carries::NotVideo, _) if !carries_payload || self.psi.continues(pid, counter) => NOT_VIDEO,
                 // Nothing but a clock.
@@ -175,7 +169,7 @@ impl Ts {
                     match self.psi.feed(pid, packet.get(at..).unwrap_or_default(), starts) {
                         Some(changed) => {
                             if changed {
-                                self.assign(backlog, found);
+                                self.assign(context);
                             }
                             NOT_VIDEO
                         }
@@ -184,13 +178,13 @@ impl Ts {
                 }
                 (carries, _) => {
                     if let Some(codec) = carries.codec() {
-                        found.codec(codec);
+                        context.found.codec(codec);
                     }
                     UNDECIDED
                 }
             },
         };
-        backlog.push(size, tag);
+        context.backlog.push(size, tag);
         size
     }
 
@@ -205,12 +199,12 @@ impl Ts {
     }
 
     /// Gives each video PID of the tables a place, and takes it from those that are gone.
-    fn assign(&mut self, backlog: &mut Backlog, found: &mut Found) {
+    fn assign(&mut self, context: &mut Context) {
         for (id, stream) in (0..).zip(&mut self.streams) {
             let carries = self.psi.carries(stream.pid);
             if stream.pid != 0 && !(carries.is_video() && carries.codec() == stream.video.codec()) {
-                stream.video.lose(id, backlog);
-                stream.video.finish(id, backlog, found);
+                stream.video.lose(id, context.backlog);
+                stream.video.finish(id, context);
                 *stream = IDLE;
             }
         }
@@ -231,8 +225,9 @@ impl Ts {
         following: &[u8],
         size: usize,
         lead: usize,
-        backlog: &mut Backlog,
+        context: &mut Context,
     ) -> usize {
+        let backlog = &mut *context.backlog;
         let Some(stream) = self.streams.get_mut(usize::from(slot)) else { return 0 };
         let counter = packet[3] & 15;
         let (start, jump) = match payload(packet) {
@@ -262,8 +257,12 @@ impl Ts {
             (stream.header, stream.skip, stream.clear) = (0, 0, true);
         }
         let bytes = packet.get(start..).unwrap_or_default();
-        if stream.header == FIXED && stream.skip == 0 && stream.clear && stream.video.goes_through(bytes) {
-            let more = stream.run(packet, following, size, lead);
+        if stream.header == FIXED
+            && stream.skip == 0
+            && stream.clear
+            && stream.video.goes_through(bytes, context.search)
+        {
+            let more = stream.run(packet, following, size, lead, context.search);
             backlog.push(size + more, stream.video.tag(slot));
             return size + more;
         }
@@ -274,17 +273,17 @@ impl Ts {
     }
 
     /// Payload of a video packet, which is all there.
-    fn payload(&mut self, fresh: &[u8], backlog: &mut Backlog, found: &mut Found) -> usize {
+    fn payload(&mut self, fresh: &[u8], context: &mut Context) -> usize {
         let (slot, left) = (self.stream, usize::from(self.left));
         let bytes = fresh.get(..left).unwrap_or(fresh);
         let Some(stream) = self.streams.get_mut(usize::from(slot)) else { return 0 };
         let before = stream.video.tag(slot);
-        let mut taken = stream.pes_header(slot, bytes, backlog);
+        let mut taken = stream.pes_header(slot, bytes, context.backlog);
         if taken == 0 {
             taken = if stream.clear {
-                stream.video.feed(slot, bytes, true, false, backlog, found).taken
+                stream.video.feed(slot, bytes, true, false, context).taken
             } else {
-                backlog.push(bytes.len(), UNDECIDED);
+                context.backlog.push(bytes.len(), UNDECIDED);
                 bytes.len()
             };
         }
@@ -293,15 +292,15 @@ impl Ts {
         self.left -= taken as u8;
         if self.left == 0 && self.parity > 0 {
             let parity = usize::from(self.parity);
-            backlog.push(parity, stream.video.tag(slot));
+            context.backlog.push(parity, stream.video.tag(slot));
             return taken + parity;
         }
         taken
     }
 
-    pub(super) fn finish(&mut self, backlog: &mut Backlog, found: &mut Found) {
+    pub(super) fn finish(&mut self, context: &mut Context) {
         for (id, stream) in (0..).zip(&mut self.streams) {
-            stream.video.finish(id, backlog, found);
+            stream.video.finish(id, context);
         }
     }
 }
@@ -316,7 +315,14 @@ fn print(packet: &[u8; PACKET]) -> u64 {
 impl Stream {
     /// Takes the packets after `packet` that are nothing but more of the same picture, and returns their bytes. Their
     /// payloads are searched in one go: that of 184 bytes each would take longer than all else.
-    fn run(&mut self, packet: &[u8; PACKET], following: &[u8], size: usize, lead: usize) -> usize {
+    fn run(
+        &mut self,
+        packet: &[u8; PACKET],
+        following: &[u8],
+        size: usize,
+        lead: usize,
+        search: &Search,
+    ) -> usize {
         let header = u32::from_be_bytes([SYNC, packet[1] & 0x1f, packet[2], 0x10]);
         let at = |packet: usize| packet * size + lead;
         let (mut packets, mut counter) = (0_usize, packet[3] & 15);
@@ -332,7 +338,7 @@ impl Stream {
         // Three packets behind each have to begin with the sync byte: behind the last three these weren't looked at.
         let sync = |packet: usize| following.get(at(packet)) == Some(&SYNC);
         packets = (packets.saturating_sub(3)..packets).find(|packet| !sync(packet + 3)).unwrap_or(packets);
-        let (search, mut from) = (scan::Search::new(), 0);
+        let mut from = 0;
         let (mut row, mut last) = (self.video.row(), 0);
         while let Some(found) = search.prefix(following.get(..packets * size).unwrap_or_default(), from) {
             let (number, offset) = (found / size, (found % size).wrapping_sub(lead));

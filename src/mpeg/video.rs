@@ -5,7 +5,8 @@ use super::es::Es;
 use super::layer::{Fed, Layer};
 #[cfg(feature = "nal")]
 use super::nal::Nal;
-use super::{Codec, Found};
+use super::scan::Search;
+use super::{Codec, Context};
 
 #[derive(Copy, Clone)]
 pub(super) enum Video {
@@ -79,8 +80,8 @@ impl Video {
     }
 
     #[inline]
-    pub(super) fn goes_through(&mut self, bytes: &[u8]) -> bool {
-        either!(self, layer => layer.goes_through(bytes))
+    pub(super) fn goes_through(&mut self, bytes: &[u8], search: &Search) -> bool {
+        either!(self, layer => layer.goes_through(bytes, search))
     }
 
     /// See [`Layer::feed`].
@@ -90,17 +91,16 @@ impl Video {
         bytes: &[u8],
         complete: bool,
         system: bool,
-        backlog: &mut Backlog,
-        found: &mut Found,
+        context: &mut Context,
     ) -> Fed {
-        either!(self, layer => layer.feed(id, bytes, complete, system, backlog, found))
+        either!(self, layer => layer.feed(id, bytes, complete, system, context))
     }
 
     pub(super) fn lose(&mut self, id: u8, backlog: &mut Backlog) {
         either!(self, layer => layer.lose(id, backlog));
     }
 
-    pub(super) fn finish(&mut self, id: u8, backlog: &mut Backlog, found: &mut Found) {
-        either!(self, layer => layer.finish(id, backlog, found));
+    pub(super) fn finish(&mut self, id: u8, context: &mut Context) {
+        either!(self, layer => layer.finish(id, context));
     }
 }
