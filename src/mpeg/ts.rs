@@ -325,19 +325,25 @@ impl Stream {
     ) -> usize {
         let header = u32::from_be_bytes([SYNC, packet[1] & 0x1f, packet[2], 0x10]);
         let at = |packet: usize| packet * size + lead;
-        let (mut packets, mut counter) = (0_usize, packet[3] & 15);
+        let (mut packets, mut counter, mut zero) = (0_usize, packet[3] & 15, false);
         for next in following.chunks_exact(size).take(LONGEST_RUN) {
             counter = (counter + 1) & 15;
             let Some(next) = next.get(lead..).and_then(|next| next.first_chunk::<PACKET>()) else { break };
             let expected = header | u32::from(counter);
-            if u32::from_be_bytes([next[0], next[1], next[2], next[3]]) != expected || next[PACKET - 1] == 0 {
+            // A zero at a packet's end may begin a start code, which nothing but a 0 or 1 goes on with.
+            if u32::from_be_bytes([next[0], next[1], next[2], next[3]]) != expected || (zero && next[4] < 2) {
                 break;
             }
+            zero = next[PACKET - 1] == 0;
             packets += 1;
         }
         // Three packets behind each have to begin with the sync byte: behind the last three these weren't looked at.
         let sync = |packet: usize| following.get(at(packet)) == Some(&SYNC);
         packets = (packets.saturating_sub(3)..packets).find(|packet| !sync(packet + 3)).unwrap_or(packets);
+        // What comes behind the last one isn't known.
+        while packets > 0 && following.get(at(packets - 1) + PACKET - 1) == Some(&0) {
+            packets -= 1;
+        }
         let mut from = 0;
         let (mut row, mut last) = (self.video.row(), 0);
         while let Some(found) = search.prefix(following.get(..packets * size).unwrap_or_default(), from) {
