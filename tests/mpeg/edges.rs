@@ -109,3 +109,39 @@ fn v10b_several_pictures_in_a_packet_and_a_picture_in_several() {
         }
     }
 }
+
+#[test]
+fn v10b_start_codes_across_the_packets_of_long_pictures() {
+    let random = &mut Random(9);
+    let start = [streams::sequence(Syntax::Mpeg2), streams::header(Syntax::Mpeg2, 1, FRAME)].concat();
+    let picture = |kind| streams::header(Syntax::Mpeg2, kind, FRAME);
+    // The I-picture in the middle begins at all places of a packet. In it, what could begin a start code ends packets.
+    for place in 0..184 {
+        let mut video = start.clone();
+        video.extend(streams::slices(random, 2, 500));
+        video.extend(picture(2));
+        video.extend([0, 0, 1, 1]);
+        // Behind the PES header's 14 bytes.
+        let more = (184 + place - (video.len() + 14) % 184) % 184;
+        video.extend(random.coded(16 * 184 + more));
+        video.extend(picture(1));
+        video.extend([0, 0, 1, 1]);
+        let body = random.coded(6_000);
+        video.extend(body.iter().map(|&byte| if random.one_in(5) { byte & 3 } else { byte }).scan(
+            [9, 9],
+            |last, byte| {
+                let byte = if *last == [0, 0] { byte | 4 } else { byte };
+                *last = [last[1], byte];
+                Some(byte)
+            },
+        ));
+        video.extend(picture(3));
+        video.extend(streams::slices(random, 2, 900));
+        let mut mux = streams::Mux::new(188);
+        mux.tables();
+        mux.pes(VIDEO, 0xe0, &video);
+        let said = parts(&mux.out);
+        plain::check(&mux.out, &said, &plain::transport(&mux.out, 188, &[VIDEO], &[AUDIO, 0, PMT]));
+        assert!(said == parts_by(&mux.out, || 600).0, "place {place}");
+    }
+}
