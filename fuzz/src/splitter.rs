@@ -2,6 +2,7 @@
 //! [`Selection::max_lag`] are held back, what is said doesn't depend on the chunking, and the two files make the recording again.
 
 #[path = "../../tests/mpeg/split.rs"]
+#[allow(dead_code)]
 mod split;
 
 use p2pgate::mpeg::{Selection, Span};

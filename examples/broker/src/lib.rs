@@ -28,6 +28,7 @@ mod admin;
 mod backup;
 mod check;
 mod conduit;
+mod disk;
 mod error;
 mod files;
 mod folder;

@@ -2,8 +2,9 @@
 
 use crate::Error;
 use crate::admin::{Address, Client, Command, answer};
+use crate::disk::Asker;
 use crate::folder::Folder;
-use crate::server::{Asker, Server};
+use crate::server::Server;
 use mio::net::UnixListener;
 use mio::{Interest, Token};
 use p2pgate::broker::ConnectionId;
