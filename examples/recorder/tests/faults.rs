@@ -349,3 +349,49 @@ fn a_recorder_s_clock_set_back_a_day_changes_nothing() {
         assert!(same(&receiving.received(), TEST_CARD));
     }
 }
+
+/// The broker is gone, and so is whoever knows its address: `silent.c` plays a name server that doesn't answer.
+#[test]
+fn a_silent_name_server_holds_no_recording_up() {
+    let mut stage = Stage::pair();
+    let (shim, asked, silent) = (stage.path("silent.so"), stage.path("asked"), stage.path("silent"));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/silent.c");
+    let mut compiler = Command::new("cc");
+    let built = compiler.args(["-shared", "-fPIC", "-o"]).arg(&shim).args([source, "-ldl"]).status();
+    assert!(built.unwrap().success());
+    let broker = format!("localhost:{}", stage.address.port());
+    let ticket = p2pgate_broker::enrol(&stage.path("broker"), "carl").unwrap().to_string();
+    let mut arguments = stage.init_arguments("carl", &ticket);
+    arguments[3] = &broker;
+    stage.done("carl", "init", &arguments);
+    stage.done("carl", "allow", &["--create", "anna"]);
+    let environment = [("LD_PRELOAD", &shim), ("ASKED", &asked), ("SILENT", &silent)]
+        .map(|(name, path)| (name, path.to_str().unwrap()));
+    let mut receiving = stage.receive_in("carl", &[], &environment);
+
+    let file = stage.large_file(400 << 20);
+    let mut command = stage.command("anna", "send", &["--to", "carl", &file, "--as", "public"]);
+    let mut sending = command.stderr(Stdio::piped()).spawn().unwrap();
+    receiving.partial(1 << 20);
+    let sender = rustix::process::Pid::from_child(&sending);
+    rustix::process::kill_process(sender, rustix::process::Signal::STOP).unwrap();
+    assert!(sending.try_wait().unwrap().is_none(), "it was over already");
+    fs::write(&silent, "").unwrap();
+    stage.stop_broker();
+    eventually(|| asked.exists().then_some(()));
+    rustix::process::kill_process(sender, rustix::process::Signal::CONT).unwrap();
+    let output = sending.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let received = receiving.received();
+    assert_eq!(fs::metadata(&received).unwrap().len(), 400 << 20);
+    assert!(silent.exists());
+
+    // It finds the broker once somebody answers. The broker answers 120 queries a minute.
+    fs::remove_file(&silent).unwrap();
+    stage.start_broker();
+    eventually(|| {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        stage.run("anna", "send", &["--to", "carl", TEST_CARD]).status.success().then_some(())
+    });
+    assert!(same(&receiving.received(), TEST_CARD));
+}

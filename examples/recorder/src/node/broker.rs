@@ -2,6 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::task::Poll;
+
+use mio::Waker;
 
 use super::tls::Tls;
 
@@ -11,6 +16,8 @@ pub(super) struct Broker {
     pub(super) name: String,
     addresses: Vec<SocketAddr>,
     next: usize,
+    /// What a thread of its own is looking up: where nobody answers, the system's resolver takes seconds, in which recordings go on.
+    found: Option<Receiver<Vec<SocketAddr>>>,
     /// Around each connection to it.
     pub(super) tls: Option<Tls>,
     /// What TLS found wrong last.
@@ -20,25 +27,39 @@ pub(super) struct Broker {
 impl Broker {
     /// A name that leads nowhere now is looked up again at each connection.
     pub(super) fn new(name: &str, tls: Option<Tls>) -> Self {
-        let mut broker = Self { name: name.to_owned(), addresses: Vec::new(), next: 0, tls, trouble: None };
-        broker.look_up();
-        broker
+        let addresses = look_up(name);
+        Self { name: name.to_owned(), addresses, next: 0, found: None, tls, trouble: None }
     }
 
     pub(super) fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
     }
 
-    fn look_up(&mut self) {
-        self.addresses = self.name.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
-        self.next = 0;
-    }
-
-    pub(super) fn address(&mut self) -> io::Result<SocketAddr> {
-        if self.next >= self.addresses.len() {
-            self.look_up();
+    /// Where to connect to. While that is being looked up it is pending; `waker` says when to ask again.
+    pub(super) fn address(&mut self, waker: &Arc<Waker>) -> Poll<io::Result<SocketAddr>> {
+        if self.found.is_none() && self.next >= self.addresses.len() {
+            let (sender, found) = sync_channel(1);
+            let (name, waker) = (self.name.clone(), waker.clone());
+            let thread = std::thread::Builder::new().name("names".into());
+            if let Err(error) = thread.spawn(move || {
+                // Nobody waits any longer if this fails.
+                let _ = sender.send(look_up(&name));
+                let _ = waker.wake();
+            }) {
+                return Poll::Ready(Err(error));
+            }
+            self.found = Some(found);
         }
-        self.addresses.get(self.next).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+        match self.found.as_ref().map(Receiver::try_recv) {
+            Some(Err(TryRecvError::Empty)) => return Poll::Pending,
+            Some(found) => {
+                self.found = None;
+                self.addresses = found.unwrap_or_default();
+                self.next = 0;
+            }
+            None => {}
+        }
+        Poll::Ready(self.addresses.get(self.next).copied().ok_or_else(|| io::ErrorKind::NotFound.into()))
     }
 
     /// This machine's address on the way there.
@@ -59,4 +80,8 @@ impl Broker {
     pub(super) fn is_loopback(&self) -> bool {
         self.addresses.iter().any(|address| address.ip().is_loopback())
     }
+}
+
+fn look_up(name: &str) -> Vec<SocketAddr> {
+    name.to_socket_addrs().map(Iterator::collect).unwrap_or_default()
 }

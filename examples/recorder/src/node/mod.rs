@@ -8,10 +8,12 @@ mod wire;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
+use std::task;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use p2pgate::lane::{HEADROOM, OVERHEAD, TAILROOM};
 use p2pgate::link::{MAX_PART_HEADER, MaxRecord};
 use p2pgate::load::LoadGate;
@@ -42,6 +44,7 @@ const STEPS: usize = 32;
 /// Turns of all links before time, new connections and the application have theirs.
 const ROUNDS: usize = 8;
 const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
 
 /// GCM where the processor has instructions for it: authenticating what goes in clear, too, costs a fraction there.
 fn fastest_suite() -> Suite {
@@ -116,6 +119,9 @@ pub struct Node {
     state: State,
     peers: Version,
     broker: Broker,
+    /// The link to the broker, while it is being looked up where that is.
+    seeking: Option<LinkId>,
+    waker: Arc<Waker>,
     poll: Poll,
     ready: Events,
     wires: BTreeMap<LinkId, Wire>,
@@ -160,6 +166,7 @@ impl Node {
         drop(lock);
 
         let poll = Poll::new().map_err(machine)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(machine)?);
         let listener = match role.listener {
             None => None,
             Some(listener) => {
@@ -175,6 +182,8 @@ impl Node {
             state,
             peers,
             broker,
+            seeking: None,
+            waker,
             poll,
             ready: Events::with_capacity(64),
             wires: BTreeMap::new(),
@@ -251,6 +260,9 @@ impl Node {
             }
         }
         self.accept();
+        if let Some(link) = self.seeking.take() {
+            self.connect(link, Destination::Broker);
+        }
         self.finish_connecting();
         let now = self.now();
         if self.terminal.poll_timeout().is_some_and(|deadline| deadline <= now) {
@@ -485,6 +497,7 @@ impl Node {
                     for frame in self.frames.values_mut() {
                         frame.waiting.take_if(|(lane, _)| *lane == link);
                     }
+                    self.seeking.take_if(|seeking| *seeking == link);
                     if let Some(wire) = self.wires.get_mut(&link) {
                         wire.close();
                     }
@@ -510,7 +523,13 @@ impl Node {
 
     fn connect(&mut self, link: LinkId, to: Destination) {
         let address = match to {
-            Destination::Broker => self.broker.address(),
+            Destination::Broker => match self.broker.address(&self.waker) {
+                task::Poll::Ready(address) => address,
+                task::Poll::Pending => {
+                    self.seeking = Some(link);
+                    return;
+                }
+            },
             Destination::Address(address) => Ok(address),
         };
         let registry = self.poll.registry();

@@ -127,9 +127,14 @@ impl Stage {
     }
 
     pub fn receive(&self, name: &str, arguments: &[&str]) -> Receiving {
+        self.receive_in(name, arguments, &[])
+    }
+
+    /// The same in an environment.
+    pub fn receive_in(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Receiving {
         let out = self.path(&format!("{name}-received"));
         let mut command = self.command(name, "receive", &["--listen", "127.0.0.1:0", "--out"]);
-        command.arg(&out).args(arguments).stdout(Stdio::piped());
+        command.arg(&out).args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
