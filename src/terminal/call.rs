@@ -1,27 +1,27 @@
 //! From the query to the peer link, on both sides (rows P3–P6, V8, V9; Fig. 11 S1101–S1109, Fig. 13 S1301–S1312).
 
-use super::CallError;
 use super::event::{Denied, Destination, Event, SessionId};
 use super::machine::Machine;
 use super::peers::mark;
 use super::session::{Attempt, Connecting, Endpoint, MAX_CANDIDATES, Phase, Session, Work};
+use super::{CallError, after};
 use crate::identifier::Identifier;
 use crate::link::{Handle, Handshake, LaneToken, PeerGrant, PublicKey};
 use crate::message::{CalleeAddress, CallerNotice, Denial, Host, TunnelToken};
 use core::net::IpAddr;
 use heapless::Vec;
 
-const QUERY_MS: u64 = 30_000;
+const QUERY_MS: u32 = 30_000;
 /// Between the attempts at a callee's addresses.
-const STAGGER_MS: u64 = 250;
+const STAGGER_MS: u32 = 250;
 /// For all of a callee's addresses; then a tunnel is asked for.
-const DIAL_MS: u64 = 5_000;
-const TUNNEL_MS: u64 = 15_000;
-const HANDSHAKE_MS: u64 = 10_000;
+const DIAL_MS: u32 = 5_000;
+const TUNNEL_MS: u32 = 15_000;
+const HANDSHAKE_MS: u32 = 10_000;
 /// How long a callee waits for a caller if the broker doesn't say.
-const GRANT_MS: u64 = 60_000;
+const GRANT_MS: u32 = 60_000;
 /// The longest that a grant is believed.
-const GRANT_MAX_MS: u64 = 3_600_000;
+const GRANT_MAX_MS: u32 = 3_600_000;
 /// How many failed handshakes a grant survives.
 const TRIES: u8 = 3;
 
@@ -57,7 +57,7 @@ impl Machine<'_> {
         session.phase = Phase::Query;
         session.grant.caller = true;
         session.grant.peer = Some(callee.clone());
-        session.deadline = now + QUERY_MS;
+        session.deadline = after(now, QUERY_MS);
         Ok(self.id(index))
     }
 
@@ -133,7 +133,7 @@ impl Machine<'_> {
     fn dial(&mut self, index: usize, now: u64) {
         let session = &mut self.sessions[index];
         session.phase = Phase::Dialling;
-        session.deadline = now + DIAL_MS;
+        session.deadline = after(now, DIAL_MS);
         if let Some(connecting) = session.connecting() {
             connecting.attempt = Attempt::none();
         }
@@ -156,7 +156,7 @@ impl Machine<'_> {
         let link = self.core.new_link();
         *attempt = Some(link);
         *tried += 1;
-        *next = now + STAGGER_MS;
+        *next = after(now, STAGGER_MS);
         self.core.emit(Event::Connect { link, to: Destination::Address(candidate.into()) });
     }
 
@@ -203,7 +203,7 @@ impl Machine<'_> {
         session.phase = Phase::AskTunnel;
         session.tunnel = true;
         session.address = None;
-        session.deadline = now + TUNNEL_MS;
+        session.deadline = after(now, TUNNEL_MS);
         let session = self.id(index);
         self.core.emit(Event::Tunnelling { session });
     }
@@ -220,7 +220,7 @@ impl Machine<'_> {
                     connecting.attempt = Attempt::Tunnel(token);
                 }
                 session.phase = Phase::DiallingTunnel;
-                session.deadline = now + TUNNEL_MS;
+                session.deadline = after(now, TUNNEL_MS);
                 self.core.emit(Event::Connect { link, to: Destination::Broker });
             }
             Phase::Expected => {
@@ -239,7 +239,7 @@ impl Machine<'_> {
         let session = &mut self.sessions[index];
         if session.phase == Phase::DiallingTunnel {
             session.phase = Phase::OpeningTunnel;
-            session.deadline = now + HANDSHAKE_MS;
+            session.deadline = after(now, HANDSHAKE_MS);
         }
     }
 
@@ -262,7 +262,7 @@ impl Machine<'_> {
                     connecting.attempt = Attempt::Handshake(handshake);
                 }
                 session.phase = Phase::Requesting;
-                session.deadline = now + HANDSHAKE_MS;
+                session.deadline = after(now, HANDSHAKE_MS);
             }
             Err(_) => self.deny(index, Denied::NoAnswer, None),
         }
@@ -302,7 +302,7 @@ impl Machine<'_> {
         }
         let index = self.idle_session().ok_or(Denial::NotConnected)?;
         let lifetime =
-            notice.expires.map_or(GRANT_MS, |seconds| u64::from(seconds) * 1_000).min(GRANT_MAX_MS);
+            notice.expires.map_or(GRANT_MS, |seconds| seconds.saturating_mul(1_000)).min(GRANT_MAX_MS);
         let session = &mut self.sessions[index];
         session.reset();
         let secrets = (notice.encrypt_key, notice.password, notice.callee_password);
@@ -313,7 +313,7 @@ impl Machine<'_> {
         }
         session.phase = Phase::Noticed;
         session.tries = TRIES;
-        session.deadline = now + lifetime;
+        session.deadline = after(now, lifetime);
         session.grant.group = group;
         session.grant.transaction = notice.transaction.unwrap_or(0);
         let session = self.id(index);

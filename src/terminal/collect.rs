@@ -1,6 +1,5 @@
 //! The collector (P11, M21, M22; Fig. 28, 29): what callers have deposited is fetched once this terminal is free.
 
-use super::IDLE_MS;
 use super::event::{ClosedCause, Event, TransferFailure};
 use super::machine::{Input, Machine};
 use super::peers::{Peers, RestoreError, Waiting, mark};
@@ -8,6 +7,7 @@ use super::session::{
     Collecting, Done, Keys, MAX_NAME, MAX_SOURCE, Open, Phase, Session, TransferState, Via, Work,
 };
 use super::transfer::is_component;
+use super::{IDLE_MS, after};
 use crate::identifier::Identifier;
 use crate::lane::LaneOpener;
 use crate::link::{LaneToken, PartPlace, PeekedPart, PublicKey, open_part, peek_part};
@@ -15,7 +15,7 @@ use crate::message::{DepositId, Depositor, TransferAnswer};
 use crate::sframe::Suite;
 use sha2::{Digest, Sha256};
 
-const ANSWER_MS: u64 = 30_000;
+const ANSWER_MS: u32 = 30_000;
 
 impl Machine<'_> {
     /// M21: kept in mind if this terminal's own list and pins allow the depositor.
@@ -70,7 +70,7 @@ impl Machine<'_> {
             alike: [0; 32],
         })));
         session.phase = Phase::Collect;
-        session.deadline = now + ANSWER_MS;
+        session.deadline = after(now, ANSWER_MS);
         let session = self.id(at);
         self.core.emit(Event::Collecting { session });
     }
@@ -91,7 +91,7 @@ impl Machine<'_> {
             return true;
         };
         session.phase = Phase::Open;
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         if let Some(open) = session.open_mut() {
             if open.transfer.state == TransferState::None {
                 open.transfer.accepted();
@@ -147,7 +147,7 @@ impl Machine<'_> {
         let length = header.len();
         match self.open_part(at, header, place) {
             Some(first) => {
-                self.sessions[at].deadline = now + IDLE_MS;
+                self.sessions[at].deadline = after(now, IDLE_MS);
                 if first {
                     let session = self.id(at);
                     self.core.emit(Event::Offered { session });
@@ -219,7 +219,7 @@ impl Machine<'_> {
         self.close_lanes(at);
         let session = &mut self.sessions[at];
         session.phase = Phase::Collect;
-        session.deadline = now + ANSWER_MS;
+        session.deadline = after(now, ANSWER_MS);
         if !self.core.control.is_online() {
             self.fail_transfer(at, TransferFailure::LaneUnreachable, "the broker is away", now);
         }
@@ -247,7 +247,7 @@ impl Machine<'_> {
         open.transfer.reset();
         open.outbox.done = Some(Done { complete: false, transaction: 0, cause });
         session.phase = Phase::NotCollected;
-        session.deadline = now + ANSWER_MS;
+        session.deadline = after(now, ANSWER_MS);
         if !online {
             self.end_collecting(at, None, ClosedCause::OtherEnd);
         }

@@ -6,6 +6,7 @@ mod texts;
 pub(super) use asked::Asked;
 pub use asked::{AnnounceError, AskError, GroupError};
 
+use super::after;
 use super::event::{Denied, Destination, Event, LinkId, OfflineCause};
 use super::machine::{Input, Machine, Step};
 use super::peers::Peers;
@@ -14,14 +15,14 @@ use crate::link::{self, Handle, Handshake, MaxRecord, Record};
 use crate::message::{Denial, DepositedFor, Message, Status, StatusCode};
 use heapless::Vec;
 
-const HANDSHAKE_MS: u64 = 10_000;
-const ANSWER_MS: u64 = 15_000;
-const PING_MS: u64 = 30_000;
-const BACKOFF_MS: u64 = 1_000;
-const BACKOFF_MAX_MS: u64 = 60_000;
+const HANDSHAKE_MS: u32 = 10_000;
+const ANSWER_MS: u32 = 15_000;
+const PING_MS: u32 = 30_000;
+const BACKOFF_MS: u32 = 1_000;
+const BACKOFF_MAX_MS: u32 = 60_000;
 /// How long the broker is left alone with what it could not store, if it doesn't say how long, and the longest that is believed.
-const RETRY_MS: u64 = 10_000;
-const RETRY_MAX_MS: u64 = 3_600_000;
+const RETRY_MS: u32 = 10_000;
+const RETRY_MAX_MS: u32 = 3_600_000;
 /// How many answers to the broker's questions wait at most; then nothing more is read from it.
 const ANSWERS: usize = 4;
 
@@ -125,8 +126,8 @@ impl Control {
     fn is_put_off(&mut self, status: &Status<'_>, now: u64) -> bool {
         let later = matches!(status.code, StatusCode::Unavailable | StatusCode::TooOften);
         if later {
-            let wait = status.retry_after.map_or(RETRY_MS, |seconds| u64::from(seconds) * 1_000);
-            self.retry = self.retry.max(now + wait.clamp(1_000, RETRY_MAX_MS));
+            let wait = status.retry_after.map_or(RETRY_MS, |seconds| seconds.saturating_mul(1_000));
+            self.retry = self.retry.max(after(now, wait.clamp(1_000, RETRY_MAX_MS)));
         }
         later
     }
@@ -155,7 +156,7 @@ impl Machine<'_> {
         let control = &mut self.core.control;
         control.state = ControlState::Dialling;
         control.link = Some(link);
-        control.deadline = now + HANDSHAKE_MS;
+        control.deadline = after(now, HANDSHAKE_MS);
         self.core.emit(Event::Connect { link, to: Destination::Broker });
     }
 
@@ -166,7 +167,7 @@ impl Machine<'_> {
             Handshake::control_initiator(&core.secret, &core.broker_key, core.max_record, ephemeral);
         core.control.secure = Secure::Handshake(handshake);
         core.control.state = ControlState::Opening;
-        core.control.deadline = now + HANDSHAKE_MS;
+        core.control.deadline = after(now, HANDSHAKE_MS);
     }
 
     /// The control link is gone: it is tried again, later each time, unless that can't help.
@@ -180,10 +181,10 @@ impl Machine<'_> {
         if again {
             let backoff = BACKOFF_MS.saturating_mul(1 << u32::from(failures.min(7) - 1)).min(BACKOFF_MAX_MS);
             // A quarter of it by chance, so that a broker that comes back isn't met by everybody at once.
-            let jitter = u64::from(u16::from_be_bytes(self.core.entropy.draw())) * (backoff / 4) / 65_536;
+            let jitter = u32::from(u16::from_be_bytes(self.core.entropy.draw())) * (backoff / 4) / 65_536;
             let control = &mut self.core.control;
             control.state = ControlState::Waiting;
-            control.deadline = now + backoff + jitter;
+            control.deadline = after(now, backoff + jitter);
         }
         self.core.book.unregister();
         if let Some(link) = link {
@@ -208,7 +209,7 @@ impl Machine<'_> {
             ControlState::Waiting => self.control_connect(now),
             ControlState::Online if self.core.control.ping.is_none() => {
                 self.core.control.ping = Some(0);
-                self.core.control.deadline = now + ANSWER_MS;
+                self.core.control.deadline = after(now, ANSWER_MS);
             }
             _ => self.control_lost(OfflineCause::Unreachable, now),
         }
@@ -259,7 +260,7 @@ impl Machine<'_> {
                 };
                 control.secure = Secure::Transport(transport, Asked::default());
                 control.state = ControlState::Hello;
-                control.deadline = now + ANSWER_MS;
+                control.deadline = after(now, ANSWER_MS);
                 Input::progress(total)
             }
             Secure::Transport(transport, _) => {
@@ -354,14 +355,14 @@ impl Machine<'_> {
             control.state = ControlState::Online;
             control.failures = 0;
             control.relay = status.relay;
-            control.deadline = now + PING_MS;
+            control.deadline = after(now, PING_MS);
             self.core.ticket = None;
             self.peers().remember();
             self.compare_lists(status);
             self.core.emit(Event::Online { relay: status.relay });
         } else if control.ping == Some(transaction) {
             control.ping = None;
-            control.deadline = now + PING_MS;
+            control.deadline = after(now, PING_MS);
         } else if control.address == AddressState::Sent(transaction) {
             let put_off = control.is_put_off(status, now);
             control.address = if put_off { AddressState::PutOff } else { AddressState::Known };

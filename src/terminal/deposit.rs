@@ -8,7 +8,7 @@ use super::session::{
     Depositing, Keys, Lane, LaneState, Open, Phase, Session, Stage, TransferState, Via, Work,
 };
 use super::transfer::{is_component, is_source};
-use super::{IDLE_MS, MIN_FRAME, OutOfTurn};
+use super::{IDLE_MS, MIN_FRAME, OutOfTurn, after};
 use crate::lane::{LaneSealer, OVERHEAD};
 use crate::link::{LaneToken, PartContents, PartError, PartPlace, PublicKey};
 use crate::message::{Collected, Denial, DepositGoAhead, DepositId, DepositKept, DepositQuestion};
@@ -19,8 +19,8 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 /// How long the application may take to decide.
-const DECIDE_MS: u64 = 60_000;
-const ANSWER_MS: u64 = 30_000;
+const DECIDE_MS: u32 = 60_000;
+const ANSWER_MS: u32 = 30_000;
 /// The most payload of a part, bytes.
 const MAX_PART: u64 = 1 << 20;
 /// The least of one that isn't the last: what a frame may leave free at its end.
@@ -82,7 +82,7 @@ impl Machine<'_> {
         let session = &mut self.sessions[at];
         session.grant.key = Some(key);
         session.phase = Phase::Asked;
-        session.deadline = now + DECIDE_MS;
+        session.deadline = after(now, DECIDE_MS);
         let mut open =
             Open::new(Via::Deposit(Depositing { deposit: [0; 16], part: 0, start: 0, open: false }));
         // A frame that is too small to hold anything is the callee's mistake: the least is what it gets.
@@ -115,7 +115,7 @@ impl Machine<'_> {
         open.transfer.frame = frame;
         open.transfer.stage = Stage::Part { keys: Keys::None, running: Sha256::new(), pending: None };
         session.phase = Phase::Deposit;
-        session.deadline = now + ANSWER_MS;
+        session.deadline = after(now, ANSWER_MS);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Machine<'_> {
     pub(super) fn decline(&mut self, at: usize, now: u64) {
         let session = &mut self.sessions[at];
         session.phase = Phase::Decline;
-        session.deadline = now + ANSWER_MS;
+        session.deadline = after(now, ANSWER_MS);
     }
 
     /// M20: send it now.
@@ -144,7 +144,7 @@ impl Machine<'_> {
         let suite = self.core.suite;
         let session = &mut self.sessions[at];
         session.phase = Phase::Open;
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         let Work::Open(open) = &mut session.work else { return };
         let offset = go.offset.unwrap_or(0);
         if offset > open.transfer.size {
@@ -238,7 +238,7 @@ impl Machine<'_> {
         *keys = Keys::Sealer(LaneSealer::new(self.core.suite, 0, base.expose()));
         (transfer.number, depositing.part) = (part, part);
         (depositing.start, depositing.open) = (transfer.offset, true);
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         Ok((link, 0..length))
     }
 
@@ -255,7 +255,7 @@ impl Machine<'_> {
         let Some(at) = self.depositing(&deposit) else { return };
         let id = self.id(at);
         let session = &mut self.sessions[at];
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         let Work::Open(Open { via: Via::Deposit(depositing), transfer, .. }) = &mut session.work else {
             return;
         };

@@ -3,15 +3,15 @@
 use super::event::{Event, LinkId, Refusal, SessionId};
 use super::machine::{Input, Machine, TransmitError};
 use super::session::{Attempt, Keys, LaneState, Phase, Work};
-use super::{AcceptError, INCOMING};
+use super::{AcceptError, INCOMING, after};
 use crate::link::{self, Handshake, LaneToken, MaxRecord, Parsed, PeerGrant, Preamble, Record};
 use crate::message::Message;
 
 /// How long a connection may take to say what it is for.
-const PREAMBLE_MS: u64 = 5_000;
+const PREAMBLE_MS: u32 = 5_000;
 /// How long a connection to the broker for a tunnel may take, and the caller until it speaks there.
-const TUNNEL_MS: u64 = 15_000;
-const HANDSHAKE_MS: u64 = 10_000;
+const TUNNEL_MS: u32 = 15_000;
+const HANDSHAKE_MS: u32 = 10_000;
 
 /// A connection that nothing is known of yet.
 pub(super) struct Incoming {
@@ -54,7 +54,7 @@ impl Machine<'_> {
         let index = self.free_incoming().ok_or(AcceptError::Full { most: INCOMING })?;
         let link = self.core.new_link();
         self.core.incoming[index] =
-            Incoming { link: Some(link), deadline: now + PREAMBLE_MS, state: State::Preamble };
+            Incoming { link: Some(link), deadline: after(now, PREAMBLE_MS), state: State::Preamble };
         Ok(link)
     }
 
@@ -75,7 +75,7 @@ impl Machine<'_> {
         let Some(index) = index else { return };
         let link = self.core.new_link();
         self.core.incoming[index] =
-            Incoming { link: Some(link), deadline: now + TUNNEL_MS, state: State::Dialling(token) };
+            Incoming { link: Some(link), deadline: after(now, TUNNEL_MS), state: State::Dialling(token) };
         self.core.emit(Event::Connect { link, to: super::Destination::Broker });
     }
 
@@ -209,7 +209,7 @@ impl Machine<'_> {
             connecting.attempt = Attempt::Handshake(handshake);
         }
         session.phase = Phase::Answering { accept };
-        session.deadline = now + HANDSHAKE_MS;
+        session.deadline = after(now, HANDSHAKE_MS);
         Input::progress(total)
     }
 

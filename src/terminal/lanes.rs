@@ -4,7 +4,7 @@ use super::event::{Destination, Event, LinkId, SessionId, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, Step, TransmitError};
 use super::session::{End, Keys, Lane, LaneState, Open, Session, Stage, TransferState, Via, Work, index};
-use super::{DAMAGED, IDLE_MS};
+use super::{DAMAGED, IDLE_MS, after};
 use crate::lane::{self, HEADROOM, Kind, OVERHEAD, Peeked, Place};
 use crate::message::Class;
 use crate::route::Path;
@@ -13,7 +13,7 @@ use sha2::Digest;
 use thiserror::Error;
 
 /// How long a depositor waits for the broker's word once its lane is closed.
-const KEPT_MS: u64 = 30_000;
+const KEPT_MS: u32 = 30_000;
 
 /// The bytes of one frame: their place in the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Machine<'_> {
 
     pub(super) fn lane_opened(&mut self, at: usize, lane: usize, now: u64) {
         let session = &mut self.sessions[at];
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         if let Some(Open { lanes, .. }) = session.open_mut()
             && lanes[lane].state == LaneState::Dialling
         {
@@ -110,7 +110,7 @@ impl Machine<'_> {
                 // A depositor hears on another connection whether the end has come.
                 let session = &mut self.sessions[at];
                 if session.is_depositing() {
-                    session.deadline = session.deadline.min(now + KEPT_MS);
+                    session.deadline = session.deadline.min(after(now, KEPT_MS));
                 }
                 return;
             }
@@ -292,7 +292,7 @@ impl Machine<'_> {
         for lane in lanes {
             lane.ahead = false;
         }
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         if let Via::Collect(collecting) = via {
             collecting.position = end;
         }
@@ -328,7 +328,7 @@ impl Machine<'_> {
         }
         transfer.end = Some(end);
         lanes[place].state = LaneState::Ended;
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         if self.is_stuck(at) {
             return self.damaged(at, now);
         }

@@ -56,12 +56,18 @@ use thiserror::Error;
 /// How many connections may wait to say what they are for.
 const INCOMING: usize = 4;
 /// How long a session may go without a word or a byte, milliseconds.
-const IDLE_MS: u64 = 120_000;
+const IDLE_MS: u32 = 120_000;
 /// What a receiver tells the sender of a recording that was altered on its way, lost bytes or has another hash: the sender then hears
 /// [`TransferFailure::Damaged`]. Also for [`Terminal::stored`].
 pub const DAMAGED: &str = "what arrived was altered on its way";
 /// The cause of [`Terminal::refuse`] if there is nothing of the name that is wanted: the other end then hears [`TransferFailure::NoSuchRecording`].
 pub const NO_SUCH_RECORDING: &str = "there is no such recording";
+
+/// So many milliseconds after `now`, which is the application's clock; what is behind its end is never.
+#[inline(never)] // as often as it is needed, a call is smaller
+fn after(now: u64, milliseconds: u32) -> u64 {
+    now.saturating_add(milliseconds.into())
+}
 const NOBODY: &[Identifier] = &[];
 /// The smallest frame that a receiver may limit a sender to, bytes.
 pub const MIN_FRAME: u32 = OVERHEAD as u32 + 64;

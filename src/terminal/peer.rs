@@ -1,11 +1,11 @@
 //! The peer link of a session: its handshake, its texts, its end (Fig. 11 S1107–S1109, Fig. 13 S1306–S1312).
 
-use super::IDLE_MS;
 use super::event::{ClosedCause, Denied, Event, TransferFailure};
 use super::incoming::write_token;
 use super::machine::{Input, Machine, TransmitError};
 use super::peers::Peers;
 use super::session::{Attempt, Connecting, Open, Password, Phase, Session, TransferState, Via, Work};
+use super::{IDLE_MS, after};
 use crate::link::{self, Handle, MaxRecord, Record};
 use crate::message::{Accepted, Denial, Message, Request};
 
@@ -74,7 +74,7 @@ impl Machine<'_> {
                 let Some(Ok(range)) = open.transport().map(|transport| transport.open(record)) else {
                     return self.peer_broken(index, now);
                 };
-                session.deadline = now + IDLE_MS;
+                session.deadline = after(now, IDLE_MS);
                 let generation = session.generation;
                 match Message::parse_told(&record[range]) {
                     Ok(message) if self.peer_message(index, &message, now) => {}
@@ -131,7 +131,7 @@ impl Machine<'_> {
         let Ok(transport) = handshake.finish() else { return self.peer_lost(index, now) };
         session.work = Work::Open(Open::new(Via::Peer(transport)));
         session.phase = Phase::Open;
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         // Valid once.
         session.grant.caller_password = Password::default();
         session.grant.callee_password = Password::default();

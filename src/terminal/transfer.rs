@@ -9,7 +9,7 @@ use super::session::{
     Done, End, Keys, Lane, LaneState, MAX_NAME, MAX_SOURCE, OfferAnswer, Open, Outbox, Transfer,
     TransferState, Via, index,
 };
-use super::{DAMAGED, IDLE_MS, MIN_FRAME, NO_SUCH_RECORDING};
+use super::{DAMAGED, IDLE_MS, MIN_FRAME, NO_SUCH_RECORDING, after};
 use crate::Secret;
 use crate::link::LaneToken;
 use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
@@ -116,7 +116,7 @@ impl Machine<'_> {
         open.transfer.fetch = fetch;
         let fits = self.offer_fits(at);
         let session = &mut self.sessions[at];
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         let open = session.open_mut().ok_or(OfferError::NotOpen)?;
         if !fits {
             open.transfer.reset();
@@ -220,7 +220,7 @@ impl Machine<'_> {
         if session.transfer_state() != state {
             return Err(OutOfTurn);
         }
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         session.open_mut().ok_or(OutOfTurn)
     }
 
@@ -241,7 +241,7 @@ impl Machine<'_> {
         self.close_lanes(at);
         let id = self.id(at);
         let session = &mut self.sessions[at];
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         let Some(Open { transfer, outbox, .. }) = session.open_mut() else { return };
         let (state, fetch) = (transfer.state, transfer.fetch);
         let transaction = transfer.reset();

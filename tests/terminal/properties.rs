@@ -4,7 +4,7 @@ use crate::world::{Host, World};
 use crate::{connected, offer, pair, recording, segments, session_of};
 use p2pgate::broker::Config as BrokerConfig;
 use p2pgate::route::Attribute;
-use p2pgate::terminal::Event;
+use p2pgate::terminal::{Destination, Event};
 use proptest::prelude::*;
 
 /// PROPTEST_CASES asks for more.
@@ -55,6 +55,32 @@ fn shares(mut world: World, attribute: Attribute, length: usize, tunnel: bool) {
     }
     assert_eq!(world.broker.counts().grants, 0);
     assert_eq!(world.broker.counts().lanes, 0);
+}
+
+/// Whatever the application takes for the time.
+#[test]
+fn a_clock_at_its_end_stops_nothing() {
+    for left in [20_000, 7_000] {
+        let mut world = World::new(BrokerConfig::default());
+        world.now = u64::MAX - left;
+        shares(world, Attribute::Split, 5_000, false);
+    }
+    let mut world = pair();
+    let control = world.events(0).iter().find_map(|event| match event {
+        Event::Connect { link, to: Destination::Broker } => Some(*link),
+        _ => None,
+    });
+    let control = control.unwrap();
+    for now in [u64::MAX - 1, u64::MAX] {
+        let terminal = &mut world.nodes[0].terminal;
+        terminal.handle_timeout(now);
+        terminal.link_closed(control, now);
+        terminal.connect(now);
+        let _ = terminal.accepted(now);
+        // Nothing that is over is waited for again and again.
+        terminal.handle_timeout(now);
+        assert!(std::iter::from_fn(|| terminal.poll_event()).count() < 20);
+    }
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 //! What a terminal asks of the broker while the control link is up: of its deposits (P10, P11), and for its groups (V4). Forgotten with the link.
 
+use super::super::after;
 use super::super::event::{Event, LinkId};
 use super::super::machine::{Machine, TransmitError};
 use super::super::peers::{Entries, Waiting, names};
@@ -11,7 +12,7 @@ use crate::message::{Address, DepositId, EncodeError, Group, Host, ListChange, M
 use thiserror::Error;
 
 /// How long the broker is left alone with what it could not do, or what came to nothing.
-const AGAIN_MS: u64 = 30_000;
+const AGAIN_MS: u32 = 30_000;
 
 /// The questions.
 #[derive(Default)]
@@ -207,7 +208,7 @@ impl Machine<'_> {
     /// Leaves the broker alone for a while.
     pub(in crate::terminal) fn collect_later(&mut self, now: u64) {
         if let Some(asked) = self.core.control.asked() {
-            asked.again = now + AGAIN_MS;
+            asked.again = after(now, AGAIN_MS);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::message::{
     EncodeError, Hello, Host, ListChange, Message, Ping, Query, Register, Release, StatusAnswer, StatusCode,
     Transfer, Tunnel, Withdraw,
 };
+use crate::terminal::after;
 use crate::terminal::event::{ClosedCause, Denied, Event};
 use crate::terminal::machine::{Machine, TransmitError};
 use crate::terminal::peers::Peers;
@@ -260,7 +261,7 @@ impl Machine<'_> {
             Outgoing::Hello => {
                 control.hello = transaction;
                 control.state = ControlState::AwaitWelcome;
-                control.deadline = now + ANSWER_MS;
+                control.deadline = after(now, ANSWER_MS);
             }
             Outgoing::Answer => {
                 control.answers.remove(0);
@@ -284,7 +285,7 @@ impl Machine<'_> {
                 let session = &mut self.sessions[index];
                 session.grant.transaction = transaction;
                 session.phase = Phase::AwaitTunnel;
-                session.deadline = now + ANSWER_MS;
+                session.deadline = after(now, ANSWER_MS);
             }
             Outgoing::Decline(index) => {
                 self.deny(index, Denied::Broker(Denial::NotConnected), None);
@@ -302,7 +303,7 @@ impl Machine<'_> {
             }
             Outgoing::Ping => {
                 control.ping = Some(transaction);
-                control.deadline = now + ANSWER_MS;
+                control.deadline = after(now, ANSWER_MS);
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use super::{is_component, is_taken};
 use crate::message;
-use crate::terminal::IDLE_MS;
 use crate::terminal::event::{Event, SessionId};
 use crate::terminal::machine::Machine;
 use crate::terminal::session::{MAX_NAME, OfferAnswer, Open, TransferState};
+use crate::terminal::{IDLE_MS, after};
 use thiserror::Error;
 
 /// What the other end asks for.
@@ -60,7 +60,7 @@ impl Machine<'_> {
             }
             return Err(FetchError::Name);
         }
-        self.sessions[at].deadline = now + IDLE_MS;
+        self.sessions[at].deadline = after(now, IDLE_MS);
         Ok(())
     }
 

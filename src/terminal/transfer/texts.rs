@@ -2,9 +2,9 @@
 
 use crate::link::Transport;
 use crate::message::{self, EncodeError, Message, Status, StatusCode, TransferAnswer, TransferDone};
-use crate::terminal::IDLE_MS;
 use crate::terminal::machine::{Machine, TransmitError};
 use crate::terminal::session::{Done, Keys, LaneState, OfferAnswer, Open, TransferState, Via, class};
+use crate::terminal::{IDLE_MS, after};
 
 /// The next text for the other end.
 #[derive(Clone, Copy)]
@@ -63,7 +63,7 @@ impl Machine<'_> {
         }
         let length = result?;
         let session = &mut self.sessions[at];
-        session.deadline = now + IDLE_MS;
+        session.deadline = after(now, IDLE_MS);
         let open = session.open_mut().ok_or(TransmitError::Closed)?;
         let transport = open.transport().ok_or(TransmitError::Closed)?;
         let length = transport.seal_in_place(out, length).map_err(TransmitError::of_seal)?;
