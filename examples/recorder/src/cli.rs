@@ -150,9 +150,9 @@ pub struct Receive {
     /// Folder that received recordings go to
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Address to listen at; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:0")]
-    pub listen: SocketAddr,
+    /// Address to listen at; port 0 takes a free one [default: any address, IPv6 and IPv4, at a free port]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
     /// Address that callers are told instead (port forwarding); 0.0.0.0:PORT = wherever the broker sees this recorder, NAME:PORT = where the broker finds that
     /// domain name when somebody calls
     #[arg(long, value_name = "ADDR", value_parser = parse_announce)]

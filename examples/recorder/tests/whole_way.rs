@@ -5,12 +5,35 @@
 mod common;
 
 use common::{Stage, TEST_CARD, TEST_CARD_BYTES, eventually, same};
+use p2pgate_broker::Options;
 use std::fs;
+use std::net::TcpListener;
 
 fn path(report: &serde_json::Value) -> (u64, u64, u64) {
     let path = &report["path"];
     let figure = |name: &str| path[name].as_u64().unwrap();
     (figure("direct_clear"), figure("direct_sealed"), figure("relay_sealed"))
+}
+
+#[test]
+fn p4_who_listens_anywhere_is_reached_by_ipv6_and_ipv4() {
+    let places: [(&str, fn(&mut Options)); 2] = [
+        ("127.0.0.1", |options| options.listen = "127.0.0.1:0".parse().unwrap()),
+        ("[::1]", |options| options.listen = "[::1]:0".parse().unwrap()),
+    ];
+    for (place, setting) in places {
+        if TcpListener::bind(format!("{place}:0")).is_err() {
+            println!("skipped: this machine has no {place}");
+            continue;
+        }
+        let stage = Stage::pair_with(setting);
+        assert!(stage.address.to_string().starts_with(place));
+        let mut receiving = stage.receive_by("ben", &[], &[]);
+        let report = stage.send("anna", "ben", TEST_CARD, &["--as", "public"]);
+        assert!(same(&receiving.received(), TEST_CARD));
+        assert_eq!(report["tunnel"], false, "{place}: {report}");
+        assert_eq!(path(&report), (TEST_CARD_BYTES, 0, 0));
+    }
 }
 
 #[test]

@@ -209,7 +209,7 @@ impl Callee {
         let arguments = cli::Receive {
             state: stage.state(CALLEE),
             out: stage.folder.join("received"),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             announce: None,
             load_limit: None,
             share: None,

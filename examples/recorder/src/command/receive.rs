@@ -4,7 +4,7 @@ mod signals;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use p2pgate::load::LoadGate;
 use p2pgate::message::DepositId;
 use p2pgate::terminal::{self, DAMAGED, Event, OfflineCause, SessionId};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::{PATIENCE, go_online, outcome};
 use crate::cli::{Announce, Receive};
@@ -27,6 +28,8 @@ use crate::state::{Identity, Lock, State};
 
 /// Once busy by load, free again this far below the limit, in per cent.
 const HYSTERESIS: u8 = 10;
+/// Callers that the system lets wait, as many as the standard library has wait.
+const CALLERS: i32 = 128;
 /// A load limit that no load reaches.
 const NO_LIMIT: u8 = 101;
 /// Between two lines about refused connections.
@@ -148,6 +151,18 @@ fn serve(arguments: &Receive, identity: &Identity) -> Result<Serving, Failure> {
     })
 }
 
+/// At a free port, for IPv6 and IPv4, whatever the system's setting; where there is no IPv6, for IPv4.
+fn listen_anywhere() -> io::Result<TcpListener> {
+    let both = || -> io::Result<TcpListener> {
+        let socket = net::socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_ipv6_v6only(&socket, false)?;
+        net::bind(&socket, &SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))?;
+        net::listen(&socket, CALLERS)?;
+        Ok(socket.into())
+    };
+    both().or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)))
+}
+
 /// Where callers reach what listens at `address`: where the router lets them in, where the broker sees this machine, and, for those at home, its own address
 /// there.
 fn reached_at(address: SocketAddr, outside: Option<SocketAddr>, node: &Node) -> Vec<SocketAddr> {
@@ -173,12 +188,11 @@ impl ReceiveLoop {
         std::fs::create_dir_all(&arguments.out)
             .map_err(|error| Failure::local("cannot make the folder", &arguments.out, &error))?;
         let cannot_listen = |error: io::Error| {
-            Failure::new(
-                Code::Local,
-                format!("cannot listen at {} ({error}): choose another --listen", arguments.listen),
-            )
+            let place = arguments.listen.map_or("any port".to_owned(), |address| address.to_string());
+            Failure::new(Code::Local, format!("cannot listen at {place} ({error}): choose another --listen"))
         };
-        let listener = TcpListener::bind(arguments.listen).map_err(cannot_listen)?;
+        let listener = arguments.listen.map_or_else(listen_anywhere, TcpListener::bind);
+        let listener = listener.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let gate = LoadGate::new(arguments.load_limit.unwrap_or(NO_LIMIT), HYSTERESIS, arguments.sessions);
         let mut node = Node::new(state, &identity, Role { listener: Some(listener), gate })?;

@@ -132,9 +132,16 @@ impl Stage {
 
     /// The same in an environment.
     pub fn receive_in(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Receiving {
+        let mut all = vec!["--listen", "127.0.0.1:0"];
+        all.extend(arguments);
+        self.receive_by(name, &all, environment)
+    }
+
+    /// The same, listening where the arguments say.
+    pub fn receive_by(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Receiving {
         let out = self.path(&format!("{name}-received"));
-        let mut command = self.command(name, "receive", &["--listen", "127.0.0.1:0", "--out"]);
-        command.arg(&out).args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
+        let mut command = self.command(name, "receive", arguments);
+        command.arg("--out").arg(&out).envs(environment.iter().copied()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
