@@ -219,23 +219,36 @@ int open_folder(const char *path)
     return folder;
 }
 
+/* Where the user says; else at a free port, for IPv6 and IPv4 if the machine has both. */
+static int listen_at(const char *place, p2pgate_address_t *bound)
+{
+    p2pgate_address_t at;
+
+    if (is_address("--listen", place, &at))
+        return net_listen(&at, bound) == 0;
+    memset(&at, 0, sizeof at);
+    for (at.family = 6; at.family >= 4; at.family -= 2)
+        if (net_listen(&at, bound) == 0)
+            return 1;
+    return 0;
+}
+
 void receive(struct app *app, const struct options *options)
 {
     static struct receiving receiving;
     const unsigned load_limit = options->load_limit == NULL ? 101 : (unsigned)parse_number("--load-limit", options->load_limit, 100);
     const unsigned sessions = options->sessions == NULL ? RECORDER_SESSIONS : (unsigned)parse_number("--sessions", options->sessions, RECORDER_SESSIONS);
-    p2pgate_address_t listen, bound, announced;
+    p2pgate_address_t bound, announced;
     char text[NET_TEXT];
     uint64_t looked = 0, deadline;
     int ready = 0;
 
-    is_address("--listen", options->listen == NULL ? "0.0.0.0:0" : options->listen, &listen);
     receiving.out = options->out;
     receiving.folder = open_folder(options->out);
     app_open(app, options->state);
     if (state_lock(options->state, "receiving", 0) < 0)
         die(EXIT_LOCAL, "cannot lock %s/receiving (%s): end another receive that runs on it", options->state, strerror(errno));
-    if (net_listen(&listen, &bound) != 0)
+    if (!listen_at(options->listen, &bound))
         die(EXIT_LOCAL, "cannot listen at %s: choose another --listen", options->listen == NULL ? "any port" : options->listen);
     if (!is_address("--announce", options->announce, &announced))
         announced = bound;

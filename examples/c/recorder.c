@@ -131,7 +131,7 @@ static int open_socket(int family)
 
 int net_listen(const p2pgate_address_t *at, p2pgate_address_t *bound)
 {
-    const int one = 1;
+    const int one = 1, zero = 0;
     struct sockaddr_storage address;
     socklen_t length = address_to(at, &address);
 
@@ -139,8 +139,13 @@ int net_listen(const p2pgate_address_t *at, p2pgate_address_t *bound)
     if (listener < 0)
         return -1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 16) != 0)
+    /* At :: for IPv4 as well, whatever the system's setting. */
+    if (address.ss_family == AF_INET6)
+        setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 16) != 0) {
+        close(listener);
         return -1;
+    }
     length = sizeof address;
     if (getsockname(listener, (struct sockaddr *)&address, &length) != 0)
         return -1;

@@ -205,9 +205,12 @@ static err_t on_accept(void *argument, struct tcp_pcb *pcb, err_t error)
 
 int net_listen(const p2pgate_address_t *at, p2pgate_address_t *bound)
 {
-    struct tcp_pcb *listener, *pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
+    struct tcp_pcb *listener, *pcb;
     ip_addr_t ip;
 
+    if (at->family != 4)
+        return -1; /* this interface has IPv4 only */
+    pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
     ip_of(at, &ip);
     if (pcb == NULL || tcp_bind(pcb, &ip, (u16_t)at->port) != ERR_OK || (listener = tcp_listen(pcb)) == NULL)
         return -1;

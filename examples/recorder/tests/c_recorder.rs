@@ -7,8 +7,10 @@
 mod common;
 
 use common::{Stage, TEST_CARD, TEST_CARD_BYTES, eventually, same};
+use p2pgate_broker::Options;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -118,13 +120,18 @@ struct Receiving {
 
 impl Receiving {
     fn start(stage: &Stage, name: &str, arguments: &[&str]) -> Self {
+        Self::start_by(stage, name, &[&["--listen", "127.0.0.1:0"], arguments].concat(), "127.0.0.1")
+    }
+
+    /// Listening where the arguments say, which is that place.
+    fn start_by(stage: &Stage, name: &str, arguments: &[&str], place: &str) -> Self {
         let out = stage.path(&format!("{name}-received"));
-        let mut command = command(stage, name, "receive", &["--listen", "127.0.0.1:0", "--out"]);
+        let mut command = command(stage, name, "receive", &["--out"]);
         let mut child = command.arg(&out).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut receiving = Self { child, lines, out };
         let ready = receiving.line();
-        assert!(ready.starts_with("ready 127.0.0.1:") && ready.ends_with(name), "{ready:?}");
+        assert!(ready.starts_with(&format!("ready {place}:")) && ready.ends_with(name), "{ready:?}");
         receiving
     }
 
@@ -162,6 +169,31 @@ fn assert_ways(attribute: &str, ways: &[u64]) {
             assert!(ways[1] == 0 && ways[0] > 300_000 && ways[2] >= 128_330, "{ways:?}");
         }
         _ => assert_eq!(ways, [0, 0, TEST_CARD_BYTES]),
+    }
+}
+
+#[test]
+fn p4_who_listens_anywhere_is_reached_by_ipv6_and_ipv4() {
+    let places: [fn(&mut Options); 2] = [
+        |options| options.listen = "127.0.0.1:0".parse().unwrap(),
+        |options| options.listen = "[::1]:0".parse().unwrap(),
+    ];
+    if TcpListener::bind("[::1]:0").is_err() {
+        println!("skipped: this machine has no IPv6");
+        return;
+    }
+    for setting in places {
+        let stage = Stage::with(setting);
+        stage.init("anna");
+        init(&stage, "carla");
+        done(&stage, "carla", "allow", &["--create", "anna"]);
+        let mut receiving = Receiving::start_by(&stage, "carla", &[], "[::]");
+        let report = stage.send("anna", "carla", TEST_CARD, &["--as", "public"]);
+        assert!(same(&receiving.received(), TEST_CARD));
+        assert_eq!(
+            (&report["tunnel"], &report["path"]["direct_clear"]),
+            (&false.into(), &TEST_CARD_BYTES.into())
+        );
     }
 }
 
