@@ -112,7 +112,7 @@ impl Server {
         tracing::debug!(connection = id, %source, tls = tls.is_some(), "connected");
         self.metrics.accepted();
         self.connections.insert(id, Role::Link(Link::new(Socket::new(stream, tls))));
-        self.strangers.insert(id);
+        self.strangers.push(id);
         let now = self.now();
         self.broker.connected(id, source, now);
         self.obey();

@@ -20,7 +20,7 @@ use crate::pair::Pair;
 use crate::reaching::Try;
 use crate::store::{Sqlite, Store, StoreError, Worker};
 use crate::tls;
-use crate::turns::Behind;
+use crate::turns::{Behind, Strangers};
 use mio::event::Event as Told;
 use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -88,7 +88,7 @@ pub struct Server {
     /// Who can go on without the poll telling anything.
     pub(crate) ready: BTreeSet<ConnectionId>,
     /// The same of those that have said nothing yet.
-    pub(crate) strangers: BTreeSet<ConnectionId>,
+    pub(crate) strangers: Strangers,
     /// The same of those that send more than others.
     pub(crate) behind: Behind,
     /// Depositors' lanes that wait for the disk.
@@ -231,7 +231,7 @@ impl Server {
             history: History::new(),
             stopping: false,
             ready: BTreeSet::new(),
-            strangers: BTreeSet::new(),
+            strangers: Strangers::new(),
             behind: Behind::default(),
             held_back: BTreeSet::new(),
             deadlines: BTreeSet::new(),
@@ -306,15 +306,14 @@ impl Server {
             self.take_outcomes()?;
             self.take_found();
             self.serve_ready();
-            self.hear_a_stranger();
+            if self.strangers.have_their_turn() {
+                self.hear_strangers();
+            }
             let now = self.now();
             self.broker.handle_timeout(now);
             self.obey();
             self.look_after(now);
             self.obey();
-            if self.accept_again.is_some_and(|at| at <= now) {
-                self.accept();
-            }
             if end.is_none() && self.stop.is_asked() {
                 tracing::info!("stopping");
                 self.doors.clear();
@@ -340,7 +339,7 @@ impl Server {
         }
         let now = self.now();
         let behind = self.behind.due(now);
-        if behind.is_some_and(|due| due <= now) {
+        if [behind, self.accept_again].iter().flatten().any(|due| *due <= now) {
             return Some(Duration::ZERO);
         }
         let deadline = self.deadlines.first().map(|(at, _)| *at);
@@ -363,7 +362,7 @@ impl Server {
 
     fn told(&mut self, event: &Told) {
         match event.token() {
-            PLAIN | SECURED => self.accept(),
+            PLAIN | SECURED => self.accept_again = Some(0),
             ADMIN => self.accept_operators(),
             PAGES => self.accept_visitors(),
             WAKER => {}
@@ -388,10 +387,11 @@ impl Server {
                         }
                     }
                 }
-                match self.is_stranger(id) {
-                    true => self.strangers.insert(id),
-                    false => self.ready.insert(id),
-                };
+                if self.is_stranger(id) {
+                    self.strangers.push(id);
+                } else {
+                    self.ready.insert(id);
+                }
             }
         }
     }
@@ -405,6 +405,7 @@ impl Server {
             } else {
                 self.behind.others_served(now);
                 self.serve(id);
+                self.strangers.others_served();
             }
         }
         if let Some(id) = self.behind.pop(now) {
@@ -412,9 +413,13 @@ impl Server {
         }
     }
 
-    /// A first word costs a handshake: one at a time, so that a flood of them costs those little that are through.
-    fn hear_a_stranger(&mut self) {
-        while let Some(id) = self.strangers.pop_first() {
+    /// New connections, and one first word, which costs a handshake.
+    fn hear_strangers(&mut self) {
+        let now = self.now();
+        if self.accept_again.is_some_and(|at| at <= now) {
+            self.accept();
+        }
+        while let Some(id) = self.strangers.pop() {
             self.serve(id);
             if !self.is_stranger(id) {
                 return;

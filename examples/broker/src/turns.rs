@@ -1,11 +1,13 @@
-//! Links that send more than honest terminals do take their turns behind the others.
+//! Who has a turn when.
 //!
+//! Strangers, whose first word costs a handshake, come after those that are through. Links that send more than honest terminals do take their turns behind the others.
 //! They are not refused, and where nobody else is about they are not slowed down. Else they share one turn every few milliseconds: what they send beyond
 //! that waits at their own end, and takes neither the others' time nor this machine's.
 
 use p2pgate::broker::ConnectionId;
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::time::{Duration, Instant};
 
 /// What a link may send at once, bytes: several of the longest messages.
 const BURST: u64 = 64 << 10;
@@ -15,6 +17,53 @@ const RATE: u64 = 100;
 const PAUSE: u64 = 5;
 /// So long after the last turn of one of them the others are about, milliseconds.
 const ABOUT: u64 = 100;
+
+/// How long strangers wait for what follows once one who is through was served, such as the callee's answer.
+const FOLLOWING: Duration = Duration::from_micros(100);
+/// How long they wait at most, however busy the others are.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// Connections that have said nothing yet.
+pub(crate) struct Strangers {
+    waiting: BTreeSet<ConnectionId>,
+    /// When the last of the others was served, and when a stranger last had a turn.
+    served: Instant,
+    heard: Instant,
+}
+
+impl Strangers {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self { waiting: BTreeSet::new(), served: now, heard: now }
+    }
+
+    pub(crate) fn push(&mut self, connection: ConnectionId) {
+        self.waiting.insert(connection);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<ConnectionId> {
+        self.waiting.pop_first()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// One of the others has had its turn.
+    pub(crate) fn others_served(&mut self) {
+        self.served = Instant::now();
+    }
+
+    /// Whether it is their turn, which is then had.
+    pub(crate) fn have_their_turn(&mut self) -> bool {
+        let now = Instant::now();
+        let due = now - self.served >= FOLLOWING || now - self.heard >= PATIENCE;
+        if due {
+            self.heard = now;
+        }
+        due
+    }
+}
 
 /// How much a link has sent lately.
 #[derive(Default)]
