@@ -37,7 +37,8 @@ await() { # FILE WORD: until a line of it begins so
     echo "lwip.sh: $1 doesn't say $2" >&2
     exit 1
 }
-end() { kill "$receiving"; wait "$receiving" 2>/dev/null || true; receiving=; }
+# What one has said must not be taken for the next one's word.
+end() { kill "$receiving"; wait "$receiving" 2>/dev/null || true; receiving=; rm -f "$work/attic.log" "$work/bedroom.log"; }
 
 RUST_LOG=warn "$target/debug/p2pgate-broker" serve --data "$work/broker" --listen 10.77.0.1:0 >"$work/broker.log" &
 broker=$!

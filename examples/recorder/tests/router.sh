@@ -97,6 +97,7 @@ table inet old {
 }
 NFT
     fi
+    rm -f "$work/miniupnpd.log"
     ip netns exec router miniupnpd -d -f "$work/miniupnpd.conf" -P "$work/miniupnpd.pid" >"$work/miniupnpd.log" 2>&1 &
     router=$!
     await "$work/miniupnpd.log" 'istening'
@@ -122,6 +123,8 @@ await() { # FILE WORDS: until a line of it has them
     exit 1
 }
 receive() {
+    # What the one before has said must not be taken for its word.
+    rm -f "$work/home.log"
     ip netns exec home "$target/debug/p2pgate-recorder" receive --state "$work/home" --out "$work/received" "$@" >"$work/home.log" 2>&1 &
     receiving=$!
     await "$work/home.log" '^ready '
